@@ -1,0 +1,212 @@
+"""The agent: look at containers, certificates and HAProxy; decide; act; sleep until rung."""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from proxy_agent import perform, status
+from proxy_agent.certificates import Found
+from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.log import Notices
+from proxy_agent.daemon.wakeup import Wakeup
+from proxy_agent.decision import Decision, World, decide
+from proxy_agent.reconcile import Actual, plan
+from proxy_agent.routing.model import Routing, Service
+from proxy_agent.routing.render import Templates
+from proxy_agent.runtime import Running
+from proxy_agent.settings import Settings
+from proxy_agent.tls.bundle import Bundle
+from proxy_agent.tls.names import Identifier
+
+log = logging.getLogger(__name__)
+
+_SHORTEST_RETRY = 0.25
+_LONGEST_RETRY = 30.0
+_PATIENCE = 5
+"""Looks in a row without HAProxy or Docker, over seconds, before that is worth a line: containers start in any order."""
+
+
+class Containers(Protocol):
+    """Docker, as far as the agent needs it."""
+
+    def services(self) -> tuple[Service, ...]: ...
+
+
+class Certificates(Protocol):
+    """The folders that certificates come from."""
+
+    def found(self) -> Found: ...
+    def self_signed(self, names: tuple[Identifier, ...], now: datetime) -> Bundle: ...
+
+
+class Runtime(perform.Runtime, Protocol):
+    """The running HAProxy."""
+
+    def running(self) -> Running | None: ...
+
+
+class Deployment(perform.Deployment, Protocol):
+    """The state folder."""
+
+    default_certificate: Path
+
+    def files(self) -> Mapping[str, bytes]: ...
+    def certificates(self) -> Mapping[str, bytes]: ...
+    def certificate_path(self, name: str) -> str: ...
+    def certificate_name(self, path: str) -> str: ...
+    def remember(self, services: tuple[Service, ...]) -> None: ...
+    def remembered(self) -> tuple[Service, ...]: ...
+
+
+class Agent:
+    """Keeps HAProxy true to the world: each cycle looks at everything, and events only say when."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        templates: Templates,
+        containers: Containers,
+        certificates: Certificates,
+        deployment: Deployment,
+        runtime: Runtime,
+        performer: perform.Performer,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._settings = settings
+        self._templates = templates
+        self._containers = containers
+        self._certificates = certificates
+        self._deployment = deployment
+        self._runtime = runtime
+        self._performer = performer
+        self._clock = clock
+        self._notices = Notices(log)
+        self._services: tuple[Service, ...] | None = None
+        self._services_as_of: datetime | None = None
+        self._routing = Routing()
+        self._refused_configuration: str | None = None
+        self._refused_certificates: dict[str, str] = {}
+        self._failures = 0
+        self._without_docker = 0
+
+    def prepare(self) -> None:
+        """Put right what HAProxy reads when it starts, from what is remembered: no Docker, no HAProxy, no network.
+
+        Falls back to what was current before, then to a configuration without any service; raises OperationalError
+        if not even that can be written.
+        """
+        self._services = self._deployment.remembered()
+        now = self._clock()
+        try:
+            self._act(self._decide(now), None)
+        except OperationalError as error:
+            log.error("%s", error)
+            if not self._performer.accepts_current():
+                self._services = ()
+                self._act(self._decide(now, Found({}, None, (), frozenset())), None)
+
+    def run(self, wakeup: Wakeup, publish: Callable[[status.Status], None]) -> None:
+        """Look, act and sleep until *wakeup* is stopped; every cycle ends in a status."""
+        while not wakeup.stopping:
+            publish(self.cycle())
+            if not wakeup.wait(self._delay()):
+                # What HAProxy refused for a passing reason, a full disk perhaps, is worth another try.
+                self._refused_configuration = None
+
+    def cycle(self) -> status.Status:
+        """One look and what follows from it; trouble that the operator can act on is logged once and in the status."""
+        now = self._clock()
+        decision, running, troubles = None, None, []
+        try:
+            troubles += self._ask_docker(now)
+            running = self._runtime.running()
+            decision = self._decide(now)
+            self._act(decision, running)
+            self._failures = 0 if running else self._failures + 1
+        except OperationalError as error:
+            self._failures += 1
+            self._learn_from(error)
+            troubles.append(str(error))
+        if running is None and self._failures > _PATIENCE:
+            troubles.append("HAProxy does not answer on its runtime socket.")
+        return self._report(now, decision, running, troubles)
+
+    def _ask_docker(self, now: datetime) -> list[str]:
+        """Renew what is known of the services; without an answer, what was known last goes on."""
+        try:
+            self._services = self._containers.services()
+            self._services_as_of = now
+            self._deployment.remember(self._services)
+        except OperationalError as error:
+            if self._services is None:
+                self._services = self._deployment.remembered()
+            self._without_docker += 1
+            return [f"{error} Routing stays as it was."] if self._without_docker > _PATIENCE else []
+        self._without_docker = 0
+        return []
+
+    def _decide(self, now: datetime, found: Found | None = None) -> Decision:
+        kept = self._deployment.certificates()
+        world = World(
+            services=self._services or (),
+            found=found or self._certificates.found(),
+            self_signed=self._certificates.self_signed(self._settings.default_cert_sans, now),
+            kept={self._deployment.certificate_name(path): pem for path, pem in kept.items()},
+            refused=self._refused_certificates,
+            now=now,
+        )
+        default_path = str(self._deployment.default_certificate)
+        path_of = self._deployment.certificate_path
+        return decide(world, self._templates, path_of, default_path, self._settings.force_ssl)
+
+    def _act(self, decision: Decision, running: Running | None) -> None:
+        stored = self._deployment.certificates()
+        actual = Actual(self._deployment.files(), stored, running, self._refused_configuration)
+        actions = plan(decision.desired, actual)
+        self._performer.perform(actions, stored, running is not None)
+        if decision.desired.configuration.identity != self._refused_configuration:
+            if actions:
+                self._say_what_changed(decision.routing)
+            self._routing = decision.routing
+
+    def _learn_from(self, error: OperationalError) -> None:
+        match error:
+            case perform.ConfigurationRefused():
+                self._refused_configuration = error.configuration.identity
+            case perform.CertificateRefused():
+                self._refused_certificates[error.bundle.fingerprint] = error.reason
+
+    def _say_what_changed(self, routing: Routing) -> None:
+        before, after = self._routing.lines(), routing.lines()
+        for host, line in after.items():
+            if before.get(host) != line:
+                log.info("%s", line)
+        for host in sorted(before.keys() - after.keys()):
+            log.info("%s is no longer served.", host)
+
+    def _report(
+        self, now: datetime, decision: Decision | None, running: Running | None, troubles: list[str]
+    ) -> status.Status:
+        skipped = [str(item) for item in decision.skipped] if decision else []
+        unserved = [f"{name}: {reason}" for name, reason in sorted(self._performer.unserved.items())]
+        self._notices.update("the agent's own work", troubles, logging.ERROR)
+        self._notices.update("what clients get", unserved, logging.ERROR)
+        if decision:
+            self._notices.update("what containers and files ask for", skipped)
+        return status.Status(
+            cycle_at=now,
+            stale_after=now + 2 * self._settings.resync_interval,
+            haproxy_running=running is not None,
+            containers_as_of=self._services_as_of,
+            certificates=status.of_certificates(decision.selection, self._performer.unserved) if decision else (),
+            routes=status.of_routes(self._routing),
+            problems=(*troubles, *unserved, *skipped),
+        )
+
+    def _delay(self) -> float:
+        """Until the next look without a ring: soon after a failure, and doubling."""
+        if failures := max(self._failures, self._without_docker):
+            return float(min(_SHORTEST_RETRY * 2 ** min(failures - 1, 10), _LONGEST_RETRY))
+        return self._settings.resync_interval.total_seconds()

@@ -1,0 +1,205 @@
+"""The edge to the folders that certificates come from, in order of precedence for a name.
+
+1. custom certificates: ``NAME.crt`` with ``NAME.key``, or ``NAME.pem`` with both; ``default.*`` for unknown names
+2. issued bundles: ``NAME.pem``, published by the letsencrypt container
+3. the ``live/`` folder of a certbot on the host: ``NAME/privkey.pem`` and ``NAME/fullchain.pem``
+"""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from watchdog.events import (
+    DirCreatedEvent,
+    DirDeletedEvent,
+    DirMovedEvent,
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileDeletedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+
+from proxy_agent.daemon.errors import Skipped
+from proxy_agent.daemon.files import write_whole
+from proxy_agent.tls.bundle import Bundle, parse_bundle
+from proxy_agent.tls.names import Identifier
+from proxy_agent.tls.selfsigned import is_current, make_self_signed
+
+log = logging.getLogger(__name__)
+
+DEFAULT_STEM = "default"
+_STEM = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]{0,200}")
+"""Becomes a file name and a word of the crt-list."""
+_LARGEST_FILE = 256 * 1024
+
+Candidate = tuple[str, tuple[Path, ...]]
+"""A stem with the files that make one bundle."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One look at all folders."""
+
+    sources: Mapping[str, tuple[Bundle, ...]]
+    """Good bundles by source, in order of precedence; each bundle's name is ``SOURCE/STEM``."""
+    custom_default: Bundle | None
+    skipped: tuple[Skipped, ...]
+    doubtful: frozenset[str]
+    """Names whose files are there and cannot be used, and ``SOURCE/`` where a whole folder could not be read: what
+    is already served under them stays."""
+
+
+class Certificates:
+    """Reads the folders anew at each look, and parses a file again only when it changed."""
+
+    def __init__(self, custom: Path, issued: Path, live: Path, self_signed: Path) -> None:
+        self._sources: tuple[tuple[str, Path, Callable[[Path], Iterator[Candidate]]], ...] = (
+            ("custom", custom, _custom_candidates),
+            ("issued", issued, _bundle_candidates),
+            ("live", live, _live_candidates),
+        )
+        self._self_signed = self_signed
+        self._parsed: dict[str, tuple[object, Bundle]] = {}
+
+    def found(self) -> Found:
+        """All usable bundles, and what was left out and why; never raises for a bad file or folder."""
+        sources: dict[str, tuple[Bundle, ...]] = {}
+        skipped: list[Skipped] = []
+        doubtful: set[str] = set()
+        for source, folder, candidates in self._sources:
+            bundles = []
+            for stem, outcome in self._read(source, folder, candidates):
+                if isinstance(outcome, Bundle):
+                    bundles.append(outcome)
+                else:
+                    skipped.append(outcome)
+                    doubtful.add(f"{source}/{stem}")
+            sources[source] = tuple(bundles)
+        custom_default = next((b for b in sources["custom"] if b.name == f"custom/{DEFAULT_STEM}"), None)
+        return Found(sources, custom_default, tuple(sorted(skipped)), frozenset(doubtful))
+
+    def self_signed(self, names: Sequence[Identifier], now: datetime) -> Bundle:
+        """The certificate of last resort: made once for an installation, again when *names* change or it ages.
+
+        Raises OperationalError if a new one cannot be kept.
+        """
+        try:
+            bundle = parse_bundle("self-signed", self._self_signed.read_bytes())
+            if is_current(bundle, names, now):
+                return bundle
+        except (FileNotFoundError, ValueError):
+            pass
+        pem = make_self_signed(names, now)
+        self._self_signed.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(self._self_signed, pem)
+        log.info("Made a self-signed default certificate for %s.", ", ".join(map(str, names)))
+        return parse_bundle("self-signed", pem)
+
+    def watch(self, ring: Callable[[str], None]) -> None:
+        """Have *ring* called whenever something changes in a folder; where that cannot be, the resync finds it."""
+        observer = Observer()
+        observer.daemon = True
+        for source, folder, _ in self._sources:
+            if not folder.is_dir():
+                continue
+            try:
+                observer.schedule(_Ring(ring, source), str(folder), recursive=True)
+            except OSError as error:
+                log.warning("Cannot watch %s: %s; changes in it are seen at the next resync.", folder, error)
+        observer.start()
+
+    def _read(
+        self, source: str, folder: Path, candidates: Callable[[Path], Iterator[Candidate]]
+    ) -> Iterator[tuple[str, Bundle | Skipped]]:
+        """Each stem of one folder with its bundle or its fault; the stem '' stands for the folder itself."""
+        try:
+            listed = list(candidates(folder))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            yield "", Skipped(str(folder), f"cannot be read: {error.strerror}")
+            return
+        for stem, files in listed:
+            try:
+                yield stem, self._bundle(f"{source}/{stem}", files)
+            except (ValueError, OSError) as error:
+                yield stem, Skipped(str(files[-1]), _reason(error))
+
+    def _bundle(self, name: str, files: tuple[Path, ...]) -> Bundle:
+        state = tuple((file, *_identity(file)) for file in files)
+        if name in self._parsed and self._parsed[name][0] == state:
+            return self._parsed[name][1]
+        if not _STEM.fullmatch(name.partition("/")[2]):
+            raise ValueError("its name may hold letters, digits, '.', '_', '-' and '*' only")
+        if any(file.stat().st_size > _LARGEST_FILE for file in files):
+            raise ValueError(f"larger than {_LARGEST_FILE // 1024} KiB")
+        bundle = parse_bundle(name, b"\n".join(file.read_bytes() for file in files))
+        self._parsed[name] = (state, bundle)
+        return bundle
+
+
+class _Ring(FileSystemEventHandler):
+    """Rings for what changes content or names; not for opening and reading, which we do ourselves."""
+
+    _CHANGES = (
+        DirCreatedEvent,
+        DirDeletedEvent,
+        DirMovedEvent,
+        FileClosedEvent,
+        FileCreatedEvent,
+        FileDeletedEvent,
+        FileModifiedEvent,
+        FileMovedEvent,
+    )
+
+    def __init__(self, ring: Callable[[str], None], source: str) -> None:
+        self._ring = ring
+        self._reason = f"{source} certificates changed"
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if isinstance(event, self._CHANGES):
+            self._ring(self._reason)
+
+
+def _bundle_candidates(folder: Path) -> Iterator[Candidate]:
+    for file in sorted(folder.iterdir()):
+        if file.suffix == ".pem" and not file.name.startswith("."):
+            yield file.stem, (file,)
+
+
+def _custom_candidates(folder: Path) -> Iterator[Candidate]:
+    names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
+    for name in sorted(names):
+        stem, _, suffix = name.rpartition(".")
+        if suffix == "crt" or (suffix == "key" and f"{stem}.crt" not in names):
+            yield stem, (folder / f"{stem}.key", folder / f"{stem}.crt")
+        elif suffix == "pem" and f"{stem}.crt" not in names:
+            yield stem, (folder / name,)
+
+
+def _live_candidates(folder: Path) -> Iterator[Candidate]:
+    for lineage in sorted(folder.iterdir()):
+        if lineage.is_dir() and not lineage.name.startswith("."):
+            yield lineage.name, (lineage / "privkey.pem", lineage / "fullchain.pem")
+
+
+def _identity(file: Path) -> tuple[int, int, int]:
+    status = file.stat()
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
+def _reason(error: ValueError | OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{Path(error.filename).name} is missing"
+    if isinstance(error, PermissionError):
+        return f"{Path(error.filename).name} may not be read by this container's user (uid 10001): chown or chmod it"
+    if isinstance(error, OSError):
+        return f"cannot be read: {error.strerror}"
+    return str(error)

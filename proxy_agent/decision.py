@@ -1,0 +1,100 @@
+"""From one look at the world to what HAProxy should read: the pure middle of the agent."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from proxy_agent.certificates import Found
+from proxy_agent.daemon.errors import Skipped
+from proxy_agent.reconcile import Desired
+from proxy_agent.routing.build import build
+from proxy_agent.routing.model import Routing, Service
+from proxy_agent.routing.render import Templates
+from proxy_agent.tls.bundle import Bundle, parse_bundle
+from proxy_agent.tls.selection import Selection, select
+
+
+@dataclass(frozen=True)
+class World:
+    """All that a decision rests on, seen in one look."""
+
+    services: tuple[Service, ...]
+    found: Found
+    self_signed: Bundle
+    kept: Mapping[str, bytes]
+    """The bundles that HAProxy was given before, by name."""
+    refused: Mapping[str, str]
+    """Why HAProxy would not take a bundle, by fingerprint."""
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What should be, and what had to be left out of it."""
+
+    desired: Desired
+    routing: Routing
+    selection: Selection
+    skipped: tuple[Skipped, ...]
+
+
+def decide(
+    world: World,
+    templates: Templates,
+    path_of: Callable[[str], str],
+    default_path: str,
+    force_ssl: bool | None,
+) -> Decision:
+    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
+    sources, refusals = _usable(world)
+    default = world.found.custom_default
+    if default is not None and default.fingerprint in world.refused:
+        default = None
+    selection = select(sources, default, world.self_signed, world.now)
+    routing = build(world.services, selection.covers, force_ssl)
+    crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
+    certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
+    expired = (
+        Skipped(
+            bundle.name,
+            f"expired on {bundle.not_after:%Y-%m-%d %H:%M} UTC, and nothing newer covers its names",
+        )
+        for bundle, _ in selection.entries
+        if bundle.not_after <= world.now
+    )
+    return Decision(
+        desired=Desired(
+            configuration=templates.render(routing, crt_list, default_path),
+            certificates=certificates | {default_path: selection.default},
+            default_certificate=default_path,
+        ),
+        routing=routing,
+        selection=selection,
+        skipped=(*routing.skipped, *world.found.skipped, *refusals, *expired),
+    )
+
+
+def _usable(world: World) -> tuple[list[tuple[Bundle, ...]], list[Skipped]]:
+    """The bundles to choose from: what was found, less what HAProxy refused, with the last good one in its place."""
+    refusals: list[Skipped] = []
+    sources: list[tuple[Bundle, ...]] = []
+    for source, bundles in world.found.sources.items():
+        refused = [bundle for bundle in bundles if bundle.fingerprint in world.refused]
+        refusals += [Skipped(bundle.name, world.refused[bundle.fingerprint]) for bundle in refused]
+        doubtful = world.found.doubtful | {bundle.name for bundle in refused}
+        last_good = _last_good(world, source, doubtful)
+        sources.append((*(bundle for bundle in bundles if bundle not in refused), *last_good))
+    return sources, refusals
+
+
+def _last_good(world: World, source: str, doubtful: frozenset[str]) -> Iterator[Bundle]:
+    """A file that turned bad changes nothing: what was installed from it before goes on."""
+    whole_source = f"{source}/"
+    for name, pem in sorted(world.kept.items()):
+        if name.startswith(whole_source) and (name in doubtful or whole_source in doubtful):
+            try:
+                bundle = parse_bundle(name, pem)
+            except ValueError:
+                continue
+            if bundle.fingerprint not in world.refused:
+                yield bundle

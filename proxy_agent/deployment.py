@@ -1,0 +1,147 @@
+"""The edge to ``proxy-state``: what HAProxy is told to read, kept so that any restart comes up the same.
+
+::
+
+    current -> generations/IDENTITY.N     the configuration, its lists and maps
+    certificates/SOURCE/NAME.pem          bundles, each validated before it was written
+    default.pem                           the certificate for clients that ask for no known name
+    services.json                         the last complete answer of Docker
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.files import TEMPORARY_PREFIX, sync_folder, write_whole
+from proxy_agent.routing.model import Service
+from proxy_agent.routing.render import CONFIGURATION
+
+_SERVICES = TypeAdapter(tuple[Service, ...])
+
+
+class Deployment:
+    """The folder is ours alone: whoever uses it first holds its lock until the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._current = folder / "current"
+        self._generations = folder / "generations"
+        self._services = folder / "services.json"
+        self.configuration = self._current / CONFIGURATION
+        self.default_certificate = folder / "default.pem"
+        self._lock: int | None = None
+
+    def lock(self) -> None:
+        """Refuse to be a second writer; raises OperationalError."""
+        with _failure(f"Cannot use {self._folder}"):
+            self._lock = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OperationalError(f"Another agent already works in {self._folder}.") from None
+
+    def files(self) -> Mapping[str, bytes]:
+        """The current configuration by relative path; empty where there is none."""
+        return {
+            str(path.relative_to(self._current)): path.read_bytes()
+            for path in sorted(self._current.rglob("*"))
+            if path.is_file() and not path.name.startswith(TEMPORARY_PREFIX)
+        }
+
+    def certificate_path(self, name: str) -> str:
+        """Where the bundle *name* is kept, which is also its name in HAProxy."""
+        return str(self._folder / "certificates" / f"{name}.pem")
+
+    def certificate_name(self, path: str) -> str:
+        """The name of the bundle kept at *path*."""
+        return str(Path(path).relative_to(self._folder).with_suffix("")).removeprefix("certificates/")
+
+    def certificates(self) -> Mapping[str, bytes]:
+        """All bundles that HAProxy may be told to read, by path."""
+        kept = sorted((self._folder / "certificates").glob("*/*.pem"))
+        paths = [*kept, self.default_certificate] if self.default_certificate.is_file() else kept
+        return {str(path): path.read_bytes() for path in paths}
+
+    def store_certificate(self, path: str, pem: bytes) -> None:
+        """Keep a bundle; raises OperationalError and leaves the old one if it cannot."""
+        self._write(Path(path), pem)
+
+    def remove_certificate(self, path: str) -> None:
+        """Forget a bundle that no configuration names any more."""
+        with _failure(f"Cannot remove {path}"):
+            Path(path).unlink(missing_ok=True)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace one file of the current configuration: what the runtime API changed must outlive the worker."""
+        self._write(self._current / name, content)
+
+    def stage(self, files: Mapping[str, bytes], identity: str) -> Path:
+        """Write a whole configuration beside the current one, for HAProxy to check where it stands."""
+        with _failure(f"Cannot write below {self._generations}"):
+            taken = {path.name for path in self._generations.glob("*")} if self._generations.is_dir() else set()
+            number = next(n for n in range(len(taken) + 1) if f"{identity}.{n}" not in taken)
+            staged = self._generations / f"{identity}.{number}"
+            staged.mkdir(parents=True)
+        try:
+            for name, content in files.items():
+                self._write(staged / name, content)
+        except OperationalError:
+            self.discard(staged)
+            raise
+        return staged
+
+    def commit(self, staged: Path) -> Path | None:
+        """Make *staged* the current configuration in one step; the one it replaces, still whole, is returned."""
+        previous = self._current.resolve() if self._current.is_symlink() else None
+        link = self._folder / f"{TEMPORARY_PREFIX}current"
+        with _failure(f"Cannot make {staged} current"):
+            link.unlink(missing_ok=True)
+            link.symlink_to(staged.relative_to(self._folder))
+            link.replace(self._current)
+            sync_folder(self._folder)
+        return previous
+
+    def discard(self, generation: Path) -> None:
+        """Remove a configuration that nothing runs; what cannot be removed now is removed by prune() later."""
+        shutil.rmtree(generation, ignore_errors=True)
+
+    def prune(self) -> None:
+        """Remove all configurations but the current one."""
+        current = self._current.resolve()
+        for generation in self._generations.glob("*"):
+            if generation != current:
+                self.discard(generation)
+
+    def remember(self, services: tuple[Service, ...]) -> None:
+        """Keep Docker's last complete answer for a start at which Docker cannot be asked."""
+        content = _SERVICES.dump_json(services)
+        with contextlib.suppress(FileNotFoundError):
+            if self._services.read_bytes() == content:
+                return
+        self._write(self._services, content)
+
+    def remembered(self) -> tuple[Service, ...]:
+        """The services of the last complete answer; none where there was none, or an older version wrote it."""
+        try:
+            return _SERVICES.validate_json(self._services.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return ()
+
+    def _write(self, path: Path, content: bytes) -> None:
+        with _failure(f"Cannot write {path}"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
+
+
+@contextlib.contextmanager
+def _failure(what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OperationalError(f"{what}: {error.strerror}.") from error

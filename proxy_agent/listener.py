@@ -1,0 +1,41 @@
+"""The edge to the TLS listener as a client sees it: which certificate a real handshake shows."""
+
+import socket
+import ssl
+
+from cryptography import x509
+
+from proxy_agent.daemon.errors import OperationalError
+
+_TIMEOUT = 5.0
+
+
+class Listener:
+    """HAProxy's TLS port on this host's loopback interface."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # The question is which certificate is shown, not whether this container trusts it.
+        self._context.check_hostname = False
+        self._context.verify_mode = ssl.CERT_NONE
+
+    def serial(self, server_name: str | None) -> int:
+        """The serial number of the certificate shown for *server_name*, a wildcard standing for a name below it.
+
+        None asks without a name, as a client does that connects to an address. Raises OperationalError.
+        """
+        name = server_name.replace("*", "companion-check", 1) if server_name else None
+        try:
+            with (
+                socket.create_connection(("127.0.0.1", self._port), timeout=_TIMEOUT) as connection,
+                self._context.wrap_socket(connection, server_hostname=name) as tls,
+            ):
+                shown = tls.getpeercert(binary_form=True)
+                # A client that just hangs up makes HAProxy log a broken pipe.
+                tls.unwrap()
+        except OSError as error:
+            raise OperationalError(
+                f"The TLS listener on port {self._port} did not complete a handshake for {name or 'no name'}: {error}."
+            ) from error
+        return x509.load_der_x509_certificate(shown or b"").serial_number

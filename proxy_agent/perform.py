@@ -1,0 +1,191 @@
+"""Carrying out a plan: the one place that changes HAProxy and the files it reads."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.reconcile import (
+    Action,
+    AddCrtListLine,
+    Deploy,
+    ForgetCertificate,
+    LoadCertificate,
+    RemoveCrtListLine,
+    ReplaceMap,
+    StoreCertificate,
+    Verify,
+    WriteFile,
+)
+from proxy_agent.routing.render import CONFIGURATION, Configuration
+from proxy_agent.runtime import CrtListLine, RuntimeRefusal, Verdict
+from proxy_agent.tls.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+
+class Runtime(Protocol):
+    """What is needed of a running HAProxy; see proxy_agent.runtime for the contracts."""
+
+    def load_certificate(self, path: str, pem: bytes) -> None: ...
+    def unload_certificate(self, path: str) -> None: ...
+    def add_to_crt_list(self, path: str, names: Iterable[str]) -> None: ...
+    def remove_from_crt_list(self, line: CrtListLine) -> None: ...
+    def replace_map(self, path: str, entries: Mapping[str, str]) -> None: ...
+    def reload(self) -> Verdict: ...
+
+
+class Deployment(Protocol):
+    """What is needed of the state folder; see proxy_agent.deployment for the contracts."""
+
+    configuration: Path
+
+    def store_certificate(self, path: str, pem: bytes) -> None: ...
+    def remove_certificate(self, path: str) -> None: ...
+    def write(self, name: str, content: bytes) -> None: ...
+    def stage(self, files: Mapping[str, bytes], identity: str) -> Path: ...
+    def commit(self, staged: Path) -> Path | None: ...
+    def discard(self, generation: Path) -> None: ...
+    def prune(self) -> None: ...
+
+
+class Listener(Protocol):
+    """What is needed of the TLS listener."""
+
+    def serial(self, server_name: str | None) -> int: ...
+
+
+class CertificateRefused(OperationalError):
+    """HAProxy cannot use a bundle; what it served under that path it still serves."""
+
+    def __init__(self, bundle: Bundle, reason: str) -> None:
+        super().__init__(f"HAProxy refuses the certificate {bundle.name}: {reason}")
+        self.bundle = bundle
+        self.reason = reason
+
+
+class ConfigurationRefused(OperationalError):
+    """HAProxy does not accept a configuration; the one before it is current again and still runs."""
+
+    def __init__(self, configuration: Configuration, reasons: str) -> None:
+        super().__init__(f"HAProxy refuses the new configuration, the one before stays in service: {_gist(reasons)}")
+        self.configuration = configuration
+
+
+class Performer:
+    """Carries out actions in order; the first that fails ends the plan, and the next look makes a new one."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        runtime: Runtime,
+        listener: Listener,
+        check: Callable[[Path], Verdict],
+    ) -> None:
+        self._deployment = deployment
+        self._runtime = runtime
+        self._listener = listener
+        self._check = check
+        self.unserved: dict[str, str] = {}
+        """Bundles that a handshake did not show although they are loaded, by name, with what it showed."""
+
+    def perform(self, actions: Iterable[Action], previous: Mapping[str, bytes], running: bool) -> None:
+        """Carry out *actions*; *previous* are the bundles on disk before, by path; *running*: HAProxy is there.
+
+        Raises CertificateRefused, ConfigurationRefused, or OperationalError where the disk or HAProxy fails.
+        """
+        for action in actions:
+            try:
+                self._act(action, previous, running)
+            except RuntimeRefusal as error:
+                # The disk is ahead of the worker by exactly this: a reload brings the two together.
+                log.warning("%s Reloading instead.", error)
+                self._reload()
+
+    def accepts_current(self) -> bool:
+        """Whether HAProxy would start on what is current."""
+        return self._check(self._deployment.configuration).accepted
+
+    def _act(self, action: Action, previous: Mapping[str, bytes], running: bool) -> None:
+        match action:
+            case StoreCertificate(path, bundle):
+                self._deployment.store_certificate(path, bundle.pem)
+            case LoadCertificate(path, bundle):
+                self._load(path, bundle, previous.get(path))
+            case AddCrtListLine(path, names):
+                self._runtime.add_to_crt_list(path, names)
+            case RemoveCrtListLine(line):
+                self._runtime.remove_from_crt_list(line)
+            case ReplaceMap(path, entries):
+                self._runtime.replace_map(path, entries)
+            case WriteFile(name, content):
+                self._deployment.write(name, content)
+            case Deploy(configuration):
+                self._deploy(configuration, running)
+            case Verify(server_name, bundle):
+                self._verify(server_name, bundle)
+            case ForgetCertificate(path, loaded):
+                if loaded:
+                    self._runtime.unload_certificate(path)
+                self._deployment.remove_certificate(path)
+
+    def _load(self, path: str, bundle: Bundle, previous: bytes | None) -> None:
+        try:
+            self._runtime.load_certificate(path, bundle.pem)
+        except RuntimeRefusal as error:
+            # Left on disk, it would make the next reload fail for everybody.
+            if previous is None:
+                self._deployment.remove_certificate(path)
+            else:
+                self._deployment.store_certificate(path, previous)
+            raise CertificateRefused(bundle, str(error)) from error
+
+    def _deploy(self, configuration: Configuration, running: bool) -> None:
+        staged = self._deployment.stage(configuration.files, configuration.identity)
+        verdict = self._check(staged / CONFIGURATION)
+        if not verdict.accepted:
+            self._deployment.discard(staged)
+            raise ConfigurationRefused(configuration, verdict.reasons)
+        before = self._deployment.commit(staged)
+        if running:
+            verdict = self._runtime.reload()
+            if not verdict.accepted:
+                # "haproxy -c" does not see a port that is taken or a lack of descriptors.
+                if before is not None:
+                    self._deployment.commit(before)
+                raise ConfigurationRefused(configuration, verdict.reasons)
+        self._deployment.prune()
+
+    def _reload(self) -> None:
+        verdict = self._runtime.reload()
+        if not verdict.accepted:
+            raise OperationalError(f"HAProxy refuses to reload what is on disk: {_gist(verdict.reasons)}")
+
+    def _verify(self, server_name: str | None, bundle: Bundle) -> None:
+        if self._listener.serial(server_name) != bundle.serial:
+            self._reload()
+        shown = self._listener.serial(server_name)
+        if shown == bundle.serial:
+            self.unserved.pop(bundle.name, None)
+            until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
+            log.info(
+                "Clients of %s now get the certificate %s, valid until %s.",
+                _who(server_name),
+                bundle.name,
+                until,
+            )
+        else:
+            self.unserved[bundle.name] = (
+                f"clients of {_who(server_name)} get serial {shown:x} instead of {bundle.serial:x}"
+            )
+
+
+def _who(server_name: str | None) -> str:
+    return server_name or "no known name"
+
+
+def _gist(reasons: str) -> str:
+    """The lines of HAProxy's output that name a fault, without its counters and prefixes."""
+    alerts = [line.split(" : ", 1)[-1].strip() for line in reasons.splitlines() if "[ALERT]" in line]
+    return "; ".join(alerts) or " ".join(reasons.split()) or "it gave no reason"

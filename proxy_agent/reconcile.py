@@ -1,0 +1,213 @@
+"""The difference between what should be and what is, as a list of actions in the order that is safe.
+
+Files are written before anything names them and removed after nothing does. Bundles, crt-list lines and maps change
+in the running worker; only a changed ``haproxy.cfg`` costs a reload, which then takes the rest along.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, Configuration
+from proxy_agent.runtime import CrtListLine, Running
+from proxy_agent.tls.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What the pure core decided."""
+
+    configuration: Configuration
+    certificates: Mapping[str, Bundle]
+    """By path, the default certificate among them."""
+    default_certificate: str
+    """The path of that one."""
+
+
+@dataclass(frozen=True)
+class Actual:
+    """What the edges found."""
+
+    files: Mapping[str, bytes]
+    certificates: Mapping[str, bytes]
+    running: Running | None
+    """None while HAProxy is not there: then only files are put right, and it starts on them."""
+    refused: str | None = None
+    """The identity of a configuration that HAProxy refused: not tried again while nothing changed."""
+
+
+@dataclass(frozen=True)
+class StoreCertificate:
+    """Write a bundle to disk."""
+
+    path: str
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class LoadCertificate:
+    """Give a bundle to the running worker, new or in place of its predecessor."""
+
+    path: str
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class AddCrtListLine:
+    """Have the running worker choose a bundle for names."""
+
+    path: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RemoveCrtListLine:
+    """Have the running worker forget a choice."""
+
+    line: CrtListLine
+
+
+@dataclass(frozen=True)
+class ReplaceMap:
+    """Exchange a map of the running worker."""
+
+    path: str
+    entries: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class WriteFile:
+    """Make a file of the current configuration agree with what the runtime API changed."""
+
+    name: str
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Deploy:
+    """Stage, check, commit and load a whole configuration."""
+
+    configuration: Configuration
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Prove by a handshake that a bundle is what clients get."""
+
+    server_name: str | None
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class ForgetCertificate:
+    """Unload a bundle that nothing names any more, and remove its file."""
+
+    path: str
+    loaded: bool
+
+
+Action = (
+    StoreCertificate
+    | LoadCertificate
+    | AddCrtListLine
+    | RemoveCrtListLine
+    | ReplaceMap
+    | WriteFile
+    | Deploy
+    | Verify
+    | ForgetCertificate
+)
+
+
+def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
+    """The actions that make *actual* equal *desired*, in order; none where nothing differs."""
+    deploy = _needs_deployment(desired, actual)
+    changed = _changed_certificates(desired, actual)
+    actions: list[Action] = []
+    actions += [
+        StoreCertificate(path, bundle)
+        for path, bundle in changed.items()
+        if actual.certificates.get(path) != bundle.pem
+    ]
+    if deploy:
+        actions.append(Deploy(desired.configuration))
+    elif actual.running:
+        actions += [LoadCertificate(path, bundle) for path, bundle in changed.items()]
+        actions += _crt_list_changes(desired, actual.running)
+        if not _is_refused(desired, actual):
+            actions += _map_changes(desired, actual.running)
+    if not deploy:
+        actions += _file_changes(desired, actual)
+    if actual.running:
+        actions += _verifications(desired, changed, actual.running)
+    actions += _leftovers(desired, actual, reloads=deploy)
+    return tuple(actions)
+
+
+def _is_refused(desired: Desired, actual: Actual) -> bool:
+    return desired.configuration.identity == actual.refused
+
+
+def _needs_deployment(desired: Desired, actual: Actual) -> bool:
+    if not actual.files:
+        return True
+    if _is_refused(desired, actual):
+        return False
+    if actual.files.get(CONFIGURATION) != desired.configuration.text:
+        return True
+    return actual.running is not None and actual.running.configuration != desired.configuration.identity
+
+
+def _changed_certificates(desired: Desired, actual: Actual) -> dict[str, Bundle]:
+    loaded = actual.running.certificates if actual.running else None
+    return {
+        path: bundle
+        for path, bundle in sorted(desired.certificates.items())
+        if actual.certificates.get(path) != bundle.pem
+        or (loaded is not None and loaded.get(path) != bundle.fingerprint)
+    }
+
+
+def _crt_list_changes(desired: Desired, running: Running) -> Iterator[Action]:
+    """New lines before old ones go: a name that moves from one bundle to another is never without."""
+    there = {(line.path, frozenset(line.names)) for line in running.crt_list}
+    wanted = {(path, frozenset(names)) for path, names in desired.configuration.crt_list}
+    seen: set[tuple[str, frozenset[str]]] = set()
+    for path, names in desired.configuration.crt_list:
+        if (path, frozenset(names)) not in there:
+            yield AddCrtListLine(path, names)
+    for line in running.crt_list:
+        key = (line.path, frozenset(line.names))
+        if key not in wanted or key in seen:
+            yield RemoveCrtListLine(line)
+        seen.add(key)
+
+
+def _map_changes(desired: Desired, running: Running) -> Iterator[Action]:
+    for path, entries in desired.configuration.maps.items():
+        if running.maps.get(path) != entries:
+            yield ReplaceMap(path, entries)
+
+
+def _file_changes(desired: Desired, actual: Actual) -> Iterator[Action]:
+    refused = _is_refused(desired, actual)
+    for name, content in desired.configuration.files.items():
+        if refused and name not in (CRT_LIST, DEFAULT_LIST):
+            continue
+        if actual.files.get(name) != content:
+            yield WriteFile(name, content)
+
+
+def _verifications(desired: Desired, changed: Mapping[str, Bundle], running: Running) -> Iterator[Action]:
+    there = {(line.path, frozenset(line.names)) for line in running.crt_list}
+    for path, names in desired.configuration.crt_list:
+        if path in changed or (path, frozenset(names)) not in there:
+            yield Verify(names[0], desired.certificates[path])
+    if desired.default_certificate in changed:
+        yield Verify(None, changed[desired.default_certificate])
+
+
+def _leftovers(desired: Desired, actual: Actual, reloads: bool) -> Iterator[Action]:
+    """A worker that was just reloaded has nothing in memory that its crt-list does not name."""
+    loaded = actual.running.certificates if actual.running and not reloads else {}
+    for path in sorted({*actual.certificates, *loaded} - set(desired.certificates)):
+        yield ForgetCertificate(path, path in loaded)

@@ -1,0 +1,99 @@
+"""From decisions to the bytes that HAProxy reads: its configuration, crt-lists and maps."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from proxy_agent.routing.model import Routing
+from proxy_agent.settings import Settings
+
+CONFIGURATION = "haproxy.cfg"
+DEFAULT_LIST = "default.list"
+CRT_LIST = "crt.list"
+PLAIN_MAP = "maps/plain.map"
+TLS_MAP = "maps/tls.map"
+REDIRECT_MAP = "maps/redirect.map"
+MAPS = (PLAIN_MAP, REDIRECT_MAP, TLS_MAP)
+
+_HTTPS = 443
+
+CrtList = tuple[tuple[str, tuple[str, ...]], ...]
+"""Paths of bundles, each with the server names it answers for, sorted by path."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """All that HAProxy reads, apart from the bundles themselves."""
+
+    identity: str
+    """Names the content of ``haproxy.cfg``: two of the same identity differ only in what the runtime API changes."""
+    text: bytes
+    """``haproxy.cfg`` with its identity in it."""
+    crt_list: CrtList
+    maps: Mapping[str, Mapping[str, str]]
+    """Keys and values of each map, by its path."""
+    files: Mapping[str, bytes]
+    """Everything above as files, by path relative to the configuration's folder."""
+
+
+class Templates:
+    """The Jinja templates of the folder ``haproxy/``; they loop and choose, all deciding is done before."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._settings = settings
+        self._jinja = Environment(
+            loader=FileSystemLoader(folder),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+            autoescape=False,
+        )
+
+    def render(self, routing: Routing, crt_list: CrtList, default_certificate: str) -> Configuration:
+        """The configuration of *routing*; equal input gives equal bytes."""
+        unnamed = self._configuration(routing, identity="")
+        identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
+        text = self._configuration(routing, identity).encode()
+        maps = _maps(routing)
+        return Configuration(
+            identity=identity,
+            text=text,
+            crt_list=crt_list,
+            maps=maps,
+            files={
+                CONFIGURATION: text,
+                # "!*" keeps it out of the choice by name: it answers only where nothing else does.
+                DEFAULT_LIST: f"{default_certificate} !*\n".encode(),
+                CRT_LIST: self._jinja.get_template("crt-list.j2").render(entries=crt_list).encode(),
+                **{path: map_file(entries) for path, entries in maps.items()},
+            },
+        )
+
+    def _configuration(self, routing: Routing, identity: str) -> str:
+        port = self._settings.https_port
+        return self._jinja.get_template("haproxy.cfg.j2").render(
+            identity=identity,
+            settings=self._settings,
+            https_suffix="" if port == _HTTPS else f":{port}",
+            backends=routing.backends,
+        )
+
+
+def map_file(entries: Mapping[str, str]) -> bytes:
+    """A map in HAProxy's file format: key, blank, value."""
+    return "".join(f"{key} {value}\n" for key, value in entries.items()).encode()
+
+
+def _maps(routing: Routing) -> Mapping[str, Mapping[str, str]]:
+    def backends_of(listener: str) -> Iterable[tuple[str, str]]:
+        return ((route.host, route.backend) for route in routing.routes if route.listener == listener)
+
+    return {
+        PLAIN_MAP: dict(backends_of("plain")),
+        REDIRECT_MAP: {route.host: "https" for route in routing.routes if route.redirect},
+        TLS_MAP: dict(backends_of("tls")),
+    }

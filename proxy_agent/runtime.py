@@ -1,0 +1,187 @@
+"""The edge to the running HAProxy: its runtime API and its master CLI (HAProxy management guide, 9.3 and 9.4).
+
+On the wire a command is one line, a payload follows ``<<`` and ends at an empty line, and the answer ends with the
+connection. There is no exit code: what went well is known by its words. One connection serves one command, because a
+connection stays with its worker when a reload starts another.
+"""
+
+import re
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from proxy_agent.daemon.errors import OperationalError
+
+_TIMEOUT = 10.0
+_RELOAD_TIMEOUT = 120.0
+"""A reload with ten thousand certificates takes seconds."""
+_PAYLOAD_LIMIT = 30_000
+"""Below ``tune.bufsize 32768``, with room for the command."""
+
+_SUCCESS = "Success!"
+_MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
+_CRT_LIST_LINE = re.compile(r"(\S+):(\d+)(?: \[[^\]]*\])?(?: (.*))?")
+_FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]+)$", re.MULTILINE)
+_WORKER = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
+_OPEN_TRANSACTION = re.compile(r"^\*(\S+)$", re.MULTILINE)
+_CONFIGURATION = re.compile(r"^COMPANION_CONFIGURATION=(\S+)$", re.MULTILINE)
+
+
+class RuntimeRefusal(OperationalError):
+    """HAProxy answered a runtime command otherwise than with success; what it served before, it still serves."""
+
+
+@dataclass(frozen=True, order=True)
+class CrtListLine:
+    """One line of the running crt-list."""
+
+    path: str
+    number: int
+    """Its place, by which it is deleted: a path may stand in several lines."""
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Running:
+    """What the current worker has in memory, as it says itself."""
+
+    worker: int
+    """Its process id: a change means that it was reloaded or restarted."""
+    configuration: str
+    """The identity in the configuration that it was started with."""
+    certificates: Mapping[str, str]
+    """Fingerprint of each loaded certificate, by path."""
+    crt_list: tuple[CrtListLine, ...]
+    maps: Mapping[str, Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What HAProxy thinks of a configuration."""
+
+    accepted: bool
+    reasons: str = ""
+
+
+class Runtime:
+    """Speaks to one HAProxy. Not for several writers at a time: the agent is the only one."""
+
+    def __init__(self, admin_socket: Path, master_socket: Path, crt_list: str, maps: Iterable[str]) -> None:
+        self._admin = admin_socket
+        self._master = master_socket
+        self._crt_list = crt_list
+        self._maps = tuple(maps)
+
+    def running(self) -> Running | None:
+        """What the worker holds now; None while there is none to ask."""
+        try:
+            worker = _WORKER.search(self._ask("show info"))
+            configuration = _CONFIGURATION.search(self._ask("show env COMPANION_CONFIGURATION"))
+            return Running(
+                worker=int(worker[1]) if worker else 0,
+                configuration=configuration[1] if configuration else "",
+                certificates=dict(self._certificates()),
+                crt_list=tuple(self._crt_list_lines()),
+                maps={path: self._map(path) for path in self._maps},
+            )
+        except (FileNotFoundError, ConnectionError):
+            return None
+
+    def load_certificate(self, path: str, pem: bytes) -> None:
+        """Make *pem* what HAProxy uses as *path*, from the next handshake on; raises RuntimeRefusal."""
+        listing = self._ask("show ssl cert")
+        for stale in _OPEN_TRANSACTION.findall(listing):
+            # The only writer died in the middle of one; it blocks all others until it is aborted.
+            self._ask(f"abort ssl cert {stale}")
+        if path not in listing.split():
+            self._demand(f"new ssl cert {path}", "New empty certificate store")
+        self._demand(f"set ssl cert {path} <<\n{pem.decode('ascii').strip()}\n", "Transaction created")
+        try:
+            self._demand(f"commit ssl cert {path}", _SUCCESS)
+        except RuntimeRefusal:
+            self._ask(f"abort ssl cert {path}")
+            raise
+
+    def unload_certificate(self, path: str) -> None:
+        """Forget a certificate that no line of the crt-list names any more; raises RuntimeRefusal."""
+        self._demand(f"del ssl cert {path}", "deleted!")
+
+    def add_to_crt_list(self, path: str, names: Iterable[str]) -> None:
+        """Answer for *names* with the certificate *path* too; raises RuntimeRefusal."""
+        self._demand(f"add ssl crt-list {self._crt_list} <<\n{path} {' '.join(names)}\n", _SUCCESS)
+
+    def remove_from_crt_list(self, line: CrtListLine) -> None:
+        """Take one line out of the running crt-list; raises RuntimeRefusal."""
+        self._demand(f"del ssl crt-list {self._crt_list} {line.path}:{line.number}", "deleted in crtlist")
+
+    def replace_map(self, path: str, entries: Mapping[str, str]) -> None:
+        """Exchange the content of a map in one step, so that no request sees half of it; raises RuntimeRefusal."""
+        version = re.search(r"New version created: (\d+)", self._ask(f"prepare map {path}"))
+        if not version:
+            raise RuntimeRefusal(f"HAProxy would not prepare a new version of {path}.")
+        for payload in _payloads(entries):
+            if answer := self._ask(f"add map @{version[1]} {path} <<\n{payload}").strip():
+                raise RuntimeRefusal(f"HAProxy refused entries of {path}: {answer}")
+        if answer := self._ask(f"commit map @{version[1]} {path}").strip():
+            raise RuntimeRefusal(f"HAProxy would not use the new version of {path}: {answer}")
+
+    def reload(self) -> Verdict:
+        """Start a worker on the configuration on disk and wait until it serves, or until HAProxy says why not.
+
+        On refusal the old worker goes on. Raises OperationalError where the master cannot be asked.
+        """
+        try:
+            answer = _exchange(self._master, "reload", _RELOAD_TIMEOUT)
+        except OSError as error:
+            raise OperationalError(f"HAProxy's master process does not answer a reload: {error}.") from error
+        verdict, _, messages = answer.partition("--\n")
+        return Verdict("Success=1" in verdict, messages)
+
+    def _certificates(self) -> Iterator[tuple[str, str]]:
+        for path in self._ask("show ssl cert").splitlines():
+            if path and not path.startswith(("#", "*")):
+                fingerprint = _FINGERPRINT.search(self._ask(f"show ssl cert {path}"))
+                yield path, fingerprint[1] if fingerprint else ""
+
+    def _crt_list_lines(self) -> Iterator[CrtListLine]:
+        for text in self._ask(f"show ssl crt-list -n {self._crt_list}").splitlines():
+            if match := _CRT_LIST_LINE.fullmatch(text.strip()):
+                yield CrtListLine(match[1], int(match[2]), tuple((match[3] or "").split()))
+
+    def _map(self, path: str) -> Mapping[str, str]:
+        lines = self._ask(f"show map {path}").splitlines()
+        return {match[1]: match[2] for line in lines if (match := _MAP_LINE.fullmatch(line))}
+
+    def _demand(self, command: str, sign_of_success: str) -> None:
+        answer = self._ask(command).strip()
+        if sign_of_success not in answer:
+            raise RuntimeRefusal(f"HAProxy answered {command.splitlines()[0]!r} with {answer!r}.")
+
+    def _ask(self, command: str) -> str:
+        return _exchange(self._admin, command, _TIMEOUT)
+
+
+def _exchange(path: Path, command: str, timeout: float) -> str:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        connection.connect(str(path))
+        connection.sendall(f"{command}\n".encode())
+        chunks = []
+        while chunk := connection.recv(65536):
+            chunks.append(chunk)
+    return b"".join(chunks).decode("utf-8", "replace")
+
+
+def _payloads(entries: Mapping[str, str]) -> Iterator[str]:
+    lines: list[str] = []
+    size = 0
+    for key, value in entries.items():
+        line = f"{key} {value}\n"
+        if size + len(line) > _PAYLOAD_LIMIT:
+            yield "".join(lines)
+            lines, size = [], 0
+        lines.append(line)
+        size += len(line)
+    if lines:
+        yield "".join(lines)

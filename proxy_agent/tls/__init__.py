@@ -1,0 +1,1 @@
+"""Pure rules about names and certificates, shared by both containers: standard library and cryptography only."""

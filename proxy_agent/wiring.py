@@ -1,0 +1,50 @@
+"""Fits the edges to the agent."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from proxy_agent.agent import Agent
+from proxy_agent.certificates import Certificates
+from proxy_agent.containers import Containers, own_container_id
+from proxy_agent.deployment import Deployment
+from proxy_agent.listener import Listener
+from proxy_agent.perform import Performer
+from proxy_agent.process import check_configuration
+from proxy_agent.routing.render import CRT_LIST, MAPS, Templates
+from proxy_agent.runtime import Runtime
+from proxy_agent.settings import Settings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The agent with those of its edges that are started on their own."""
+
+    agent: Agent
+    containers: Containers
+    certificates: Certificates
+    deployment: Deployment
+
+
+def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> Parts:
+    """Build the agent of *settings*; nothing is started, opened or written yet."""
+    run, state = settings.run_folder, settings.state_folder
+    containers = Containers(settings.docker_host, own_container_id)
+    certificates = Certificates(
+        settings.custom_folder, settings.issued_folder, settings.live_folder, state / "self-signed.pem"
+    )
+    deployment = Deployment(state)
+    runtime = Runtime(run / "admin.sock", run / "master.sock", CRT_LIST, MAPS)
+    performer = Performer(deployment, runtime, Listener(settings.https_port), check_configuration)
+    agent = Agent(
+        settings,
+        Templates(templates, settings),
+        containers,
+        certificates,
+        deployment,
+        runtime,
+        performer,
+        clock,
+    )
+    return Parts(agent, containers, certificates, deployment)
