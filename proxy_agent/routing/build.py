@@ -11,6 +11,7 @@ from proxy_agent.routing.model import Backend, Container, Listener, Route, Routi
 from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
 _LONGEST_SLUG = 40
+_LONGEST_TITLE = 100
 
 Claims = Mapping[tuple[Listener, str], tuple[str, ...]]
 """Which services, by name and sorted, ask for a host on a listener."""
@@ -91,7 +92,7 @@ def _backend(
     return Backend(
         # All claimants are in the digest: the first alone may also stand in another pool.
         name=f"{_slug(claimants[0])}-{_digest(*claimants)}",
-        title=" ".join(map(_slug, claimants)),
+        title=" ".join(map(_printable, claimants)),
         servers=tuple(sorted(pool)),
     )
 
@@ -100,6 +101,11 @@ def _slug(text: str) -> str:
     """*text* as one word of HAProxy's configuration; what had to be changed gets a digest, so that no two collide."""
     word = re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:_LONGEST_SLUG]
     return word if word == text else f"{word}-{_digest(text)}"
+
+
+def _printable(text: str) -> str:
+    """*text* as one word for people, safe in a comment and in a line of the log."""
+    return re.sub(r"[^!-~]", "?", text)[:_LONGEST_TITLE]
 
 
 def _digest(*texts: str) -> str:

@@ -1,0 +1,93 @@
+# Nothing but make, bash and Docker is needed: every tool runs in the toolbox image (tests/toolbox).
+# Where Docker, Compose or the base image is missing, the scripts in tests/platform step in; else they do nothing.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+export BASE_IMAGE ?= debian:trixie-slim
+DOCKER_SOCKET ?= /var/run/docker.sock
+
+DEMO := docker compose -p companion-demo -f compose.yaml -f compose.demo.yaml
+LIMIT := timeout --foreground --kill-after 30
+
+# A new tag, hence a new build, exactly when the tools change.
+TOOLBOX := companion-toolbox:$(shell cat tests/toolbox/Dockerfile pyproject.toml | sha256sum | cut -c 1-12)
+
+# The repository has the same path inside as outside: a bind mount that a test asks for means the same to the engine.
+# TINI_...: Ctrl-C reaches every process inside, not only the first.
+IN_TOOLBOX = docker run --rm --init --network host --shm-size 512m \
+	--user $(shell id -u):$(shell id -g) --group-add $(shell stat -Lc %g $(DOCKER_SOCKET)) \
+	--volume $(DOCKER_SOCKET):/var/run/docker.sock --volume $(CURDIR):$(CURDIR) --workdir $(CURDIR) \
+	--env TINI_KILL_PROCESS_GROUP=1 --env HOME=/tmp --env HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis \
+	--env BASE_IMAGE --env CI $(TOOLBOX)
+
+.PHONY: help setup compose toolbox build up demo down check test format clean
+
+help: ## List what there is to make
+	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
+
+setup: compose ## Install what the machine lacks: engine, Compose, base image
+	@tests/platform/base-image.sh
+
+compose:
+	@tests/platform/engine.sh
+	@tests/platform/compose.sh
+
+toolbox: setup
+	@$(LIMIT) 20 docker image inspect $(TOOLBOX) >/dev/null 2>&1 || { \
+		echo "Building the toolbox image: once, some minutes"; \
+		$(LIMIT) 1800 docker build --quiet --build-arg BASE_IMAGE --tag $(TOOLBOX) -f tests/toolbox/Dockerfile . >/dev/null; }
+
+build: setup ## Build the stack's images
+	$(LIMIT) 1800 docker compose build
+
+up: build ## Start the stack
+	$(LIMIT) 600 docker compose up -d
+
+demo: setup ## Show the stack at work with a certificate authority of its own
+	tests/demo/demo.sh
+
+down: compose ## Stop stack and demo; the stack's certificates stay
+	$(LIMIT) 180 docker compose down
+	$(LIMIT) 180 $(DEMO) down --volumes --remove-orphans
+
+check: toolbox ## Lint, types, unit and golden tests: seconds
+	@$(LIMIT) 300 $(IN_TOOLBOX) make -j --output-sync=target lint shell-lint types unit-tests
+
+test: check ## Everything: check, then every ring against real binaries and containers
+	@$(LIMIT) 300 $(IN_TOOLBOX) make letsencrypt-tests
+	$(MAKE) build
+	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest -n auto --dist loadfile tests
+
+format: toolbox ## Format the Python code, and mend what ruff can
+	@$(LIMIT) 120 $(IN_TOOLBOX) bash -c 'ruff format && ruff check --fix-only'
+
+clean: down ## Remove this project's images and caches; volumes stay
+	$(LIMIT) 180 docker compose down --rmi all
+	$(LIMIT) 180 $(DEMO) down --rmi all
+	docker image ls --quiet companion-toolbox | sort -u | xargs --no-run-if-empty $(LIMIT) 180 docker image rm --force
+	rm -rf .cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# The parts of `make check`. They run in the toolbox, or on a machine that has the tools.
+.PHONY: lint shell-lint types unit-tests letsencrypt-tests
+
+lint:
+	ruff format --check
+	ruff check
+
+shell-lint:
+	grep -rlE --exclude-dir=.git --exclude-dir=.cache --exclude='*.py' --exclude='*.md' \
+		'^#!/(usr/)?bin/(env )?(ba)?sh' . | xargs shellcheck
+
+types:
+	mypy
+
+unit-tests:
+	pytest --doctest-modules letsencrypt proxy_agent tests/unit tests/golden
+
+# In the libraries of the letsencrypt image, which has neither docker nor watchdog nor jinja2.
+letsencrypt-tests:
+	/opt/venv-letsencrypt/bin/pytest --doctest-modules letsencrypt tests/unit/letsencrypt

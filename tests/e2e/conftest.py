@@ -1,0 +1,46 @@
+"""A stack for each test module, and what all end-to-end tests have in common."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stack import Stack, running
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs Docker."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture
+def stack() -> Iterator[Stack]:
+    """A stack that nothing has started yet, with both authorities and one web container at hand."""
+    with running(HERE / "compose.e2e.yaml") as stack:
+        yield stack
+
+
+@pytest.fixture
+def plain_stack() -> Iterator[Stack]:
+    """The stack as it is published, but for the ports."""
+    with running(HERE / "compose.ports.yaml") as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def gate() -> Iterator[Stack]:
+    """HAProxy's container beside docker-gate, for a whole module that only asks."""
+    with running(HERE / "compose.ports.yaml") as stack:
+        stack.up("haproxy", "docker-gate")
+        yield stack
+
+
+@pytest.fixture
+def full_disk_stack() -> Iterator[Stack]:
+    """A stack whose certs volume is tiny."""
+    with running(HERE / "compose.e2e.yaml", HERE / "compose.full-disk.yaml") as stack:
+        yield stack
