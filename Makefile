@@ -23,7 +23,7 @@ IN_TOOLBOX = docker run --rm --init --network host --shm-size 512m \
 	--env TINI_KILL_PROCESS_GROUP=1 --env HOME=/tmp --env HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis \
 	--env BASE_IMAGE --env CI $(TOOLBOX)
 
-.PHONY: help setup compose toolbox build up demo down check test format clean
+.PHONY: help setup compose toolbox build demo-image up demo down check test bench format clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -43,6 +43,9 @@ toolbox: setup
 build: setup ## Build the stack's images
 	$(LIMIT) 1800 docker compose build
 
+demo-image: setup
+	$(LIMIT) 1800 $(DEMO) build ca
+
 up: build ## Start the stack
 	$(LIMIT) 600 docker compose up -d
 
@@ -58,8 +61,11 @@ check: toolbox ## Lint, types, unit and golden tests: seconds
 
 test: check ## Everything: check, then every ring against real binaries and containers
 	@$(LIMIT) 300 $(IN_TOOLBOX) make letsencrypt-tests
-	$(MAKE) build
+	$(MAKE) build demo-image
 	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest -n auto --dist loadfile tests
+
+bench: toolbox build demo-image ## Measure a start, from nothing to trusted certificates
+	@$(LIMIT) 1800 $(IN_TOOLBOX) python -m tests.bench.start
 
 format: toolbox ## Format the Python code, and mend what ruff can
 	@$(LIMIT) 120 $(IN_TOOLBOX) bash -c 'ruff format && ruff check --fix-only'

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _SHORTEST_RETRY = 0.25
 _LONGEST_RETRY = 30.0
 _PATIENCE = 5
-"""Looks in a row without HAProxy or Docker, over seconds, before that is worth a line: containers start in any order."""
+"""Looks in a row without HAProxy or Docker before that is worth a line: containers start in any order."""
 
 
 class Containers(Protocol):
@@ -98,14 +98,14 @@ class Agent:
         if not even that can be written.
         """
         self._services = self._deployment.remembered()
-        now = self._clock()
+        now, stored = self._clock(), self._deployment.certificates()
         try:
-            self._act(self._decide(now), None)
+            self._act(self._decide(now, stored), stored, None)
         except OperationalError as error:
             log.error("%s", error)
             if not self._performer.accepts_current():
                 self._services = ()
-                self._act(self._decide(now, Found({}, None, (), frozenset())), None)
+                self._act(self._decide(now, stored, Found({}, None, (), frozenset())), stored, None)
 
     def run(self, wakeup: Wakeup, publish: Callable[[status.Status], None]) -> None:
         """Look, act and sleep until *wakeup* is stopped; every cycle ends in a status."""
@@ -122,8 +122,9 @@ class Agent:
         try:
             troubles += self._ask_docker(now)
             running = self._runtime.running()
-            decision = self._decide(now)
-            self._act(decision, running)
+            stored = self._deployment.certificates()
+            decision = self._decide(now, stored)
+            self._act(decision, stored, running)
             self._failures = 0 if running else self._failures + 1
         except OperationalError as error:
             self._failures += 1
@@ -147,13 +148,12 @@ class Agent:
         self._without_docker = 0
         return []
 
-    def _decide(self, now: datetime, found: Found | None = None) -> Decision:
-        kept = self._deployment.certificates()
+    def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
         world = World(
             services=self._services or (),
             found=found or self._certificates.found(),
             self_signed=self._certificates.self_signed(self._settings.default_cert_sans, now),
-            kept={self._deployment.certificate_name(path): pem for path, pem in kept.items()},
+            kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
             refused=self._refused_certificates,
             now=now,
         )
@@ -161,9 +161,9 @@ class Agent:
         path_of = self._deployment.certificate_path
         return decide(world, self._templates, path_of, default_path, self._settings.force_ssl)
 
-    def _act(self, decision: Decision, running: Running | None) -> None:
-        stored = self._deployment.certificates()
-        actual = Actual(self._deployment.files(), stored, running, self._refused_configuration)
+    def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
+        seen = self._performer.seen
+        actual = Actual(self._deployment.files(), stored, running, seen, self._refused_configuration)
         actions = plan(decision.desired, actual)
         self._performer.perform(actions, stored, running is not None)
         if decision.desired.configuration.identity != self._refused_configuration:
@@ -190,7 +190,12 @@ class Agent:
         self, now: datetime, decision: Decision | None, running: Running | None, troubles: list[str]
     ) -> status.Status:
         skipped = [str(item) for item in decision.skipped] if decision else []
-        unserved = [f"{name}: {reason}" for name, reason in sorted(self._performer.unserved.items())]
+        certificates = status.of_certificates(decision.selection, self._performer.seen) if decision else ()
+        unserved = [
+            f"A handshake for {certificate.name} showed another certificate, and a reload did not help."
+            for certificate in certificates
+            if certificate.served is False
+        ]
         self._notices.update("the agent's own work", troubles, logging.ERROR)
         self._notices.update("what clients get", unserved, logging.ERROR)
         if decision:
@@ -200,7 +205,7 @@ class Agent:
             stale_after=now + 2 * self._settings.resync_interval,
             haproxy_running=running is not None,
             containers_as_of=self._services_as_of,
-            certificates=status.of_certificates(decision.selection, self._performer.unserved) if decision else (),
+            certificates=certificates,
             routes=status.of_routes(self._routing),
             problems=(*troubles, *unserved, *skipped),
         )

@@ -87,8 +87,8 @@ class Performer:
         self._runtime = runtime
         self._listener = listener
         self._check = check
-        self.unserved: dict[str, str] = {}
-        """Bundles that a handshake did not show although they are loaded, by name, with what it showed."""
+        self.seen: dict[str, int] = {}
+        """Serial number that the last handshake showed, by the name of the bundle that it was to show."""
 
     def perform(self, actions: Iterable[Action], previous: Mapping[str, bytes], running: bool) -> None:
         """Carry out *actions*; *previous* are the bundles on disk before, by path; *running*: HAProxy is there.
@@ -123,8 +123,8 @@ class Performer:
                 self._deployment.write(name, content)
             case Deploy(configuration):
                 self._deploy(configuration, running)
-            case Verify(server_name, bundle):
-                self._verify(server_name, bundle)
+            case Verify(server_name, bundle, news):
+                self._verify(server_name, bundle, news)
             case ForgetCertificate(path, loaded):
                 if loaded:
                     self._runtime.unload_certificate(path)
@@ -162,23 +162,16 @@ class Performer:
         if not verdict.accepted:
             raise OperationalError(f"HAProxy refuses to reload what is on disk: {_gist(verdict.reasons)}")
 
-    def _verify(self, server_name: str | None, bundle: Bundle) -> None:
-        if self._listener.serial(server_name) != bundle.serial:
-            self._reload()
+    def _verify(self, server_name: str | None, bundle: Bundle, news: bool) -> None:
         shown = self._listener.serial(server_name)
-        if shown == bundle.serial:
-            self.unserved.pop(bundle.name, None)
+        if shown != bundle.serial and self.seen.get(bundle.name) != shown:
+            # Once: where a reload does not help, doing it again at every look would not either.
+            self._reload()
+            shown = self._listener.serial(server_name)
+        self.seen[bundle.name] = shown
+        if news and shown == bundle.serial:
             until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-            log.info(
-                "Clients of %s now get the certificate %s, valid until %s.",
-                _who(server_name),
-                bundle.name,
-                until,
-            )
-        else:
-            self.unserved[bundle.name] = (
-                f"clients of {_who(server_name)} get serial {shown:x} instead of {bundle.serial:x}"
-            )
+            log.info("Clients of %s now get the certificate %s, valid until %s.", _who(server_name), bundle.name, until)
 
 
 def _who(server_name: str | None) -> str:

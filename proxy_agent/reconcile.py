@@ -5,7 +5,7 @@ in the running worker; only a changed ``haproxy.cfg`` costs a reload, which then
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, Configuration
 from proxy_agent.runtime import CrtListLine, Running
@@ -31,6 +31,8 @@ class Actual:
     certificates: Mapping[str, bytes]
     running: Running | None
     """None while HAProxy is not there: then only files are put right, and it starts on them."""
+    seen: Mapping[str, int] = field(default_factory=dict)
+    """Serial numbers that handshakes showed, by the name of the bundle that they were to show."""
     refused: str | None = None
     """The identity of a configuration that HAProxy refused: not tried again while nothing changed."""
 
@@ -95,6 +97,8 @@ class Verify:
 
     server_name: str | None
     bundle: Bundle
+    news: bool = True
+    """Whether clients got another one before, which is worth a line in the log."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +142,7 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
     if not deploy:
         actions += _file_changes(desired, actual)
     if actual.running:
-        actions += _verifications(desired, changed, actual.running)
+        actions += _verifications(desired, changed, actual)
     actions += _leftovers(desired, actual, reloads=deploy)
     return tuple(actions)
 
@@ -197,13 +201,19 @@ def _file_changes(desired: Desired, actual: Actual) -> Iterator[Action]:
             yield WriteFile(name, content)
 
 
-def _verifications(desired: Desired, changed: Mapping[str, Bundle], running: Running) -> Iterator[Action]:
-    there = {(line.path, frozenset(line.names)) for line in running.crt_list}
+def _verifications(desired: Desired, changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:
+    """Each bundle once in the agent's life, and again when it changes."""
+    lines = actual.running.crt_list if actual.running else ()
+    there = {(line.path, frozenset(line.names)) for line in lines}
     for path, names in desired.configuration.crt_list:
-        if path in changed or (path, frozenset(names)) not in there:
-            yield Verify(names[0], desired.certificates[path])
-    if desired.default_certificate in changed:
-        yield Verify(None, changed[desired.default_certificate])
+        bundle = desired.certificates[path]
+        news = path in changed or (path, frozenset(names)) not in there
+        if news or actual.seen.get(bundle.name) != bundle.serial:
+            yield Verify(names[0], bundle, news)
+    default = desired.certificates[desired.default_certificate]
+    news = desired.default_certificate in changed
+    if news or actual.seen.get(default.name) != default.serial:
+        yield Verify(None, default, news)
 
 
 def _leftovers(desired: Desired, actual: Actual, reloads: bool) -> Iterator[Action]:

@@ -75,11 +75,6 @@ class Settings(environment.Settings):
         default="letsencrypt",
         description="The service that answers challenges, as Docker's DNS knows it.",
     )
-    docker_host: str = Field(
-        alias="DOCKER_HOST",
-        default="tcp://docker-gate:2375",
-        description="Where the agent asks Docker for containers.",
-    )
     resync_interval: environment.Duration = Field(
         alias="RESYNC_INTERVAL",
         default=environment.parse_duration("60s"),
@@ -99,7 +94,8 @@ class Settings(environment.Settings):
         json_schema_extra={"accepts": "debug, info, warning or error"},
     )
 
-    # Fixed by the image; tests move them.
+    # Fixed by the image and compose.yaml; tests move them.
+    docker_host: str = Field(alias="DOCKER_HOST", default="tcp://docker-gate:2375", exclude=True)
     http_port: Port = Field(alias="HTTP_PORT", default=80, exclude=True)
     https_port: Port = Field(alias="HTTPS_PORT", default=443, exclude=True)
     state_folder: Path = Field(alias="STATE_FOLDER", default=Path("/var/lib/companion"), exclude=True)

@@ -1,6 +1,6 @@
 """What the agent last saw and did, as one file: for ``companion status`` and the health check."""
 
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -19,8 +19,8 @@ class CertificateStatus(BaseModel):
     names: tuple[str, ...]
     """The names it answers for; none for the default certificate, which answers for all others."""
     not_after: datetime
-    served: bool
-    """Whether the last handshake that asked for it showed it."""
+    served: bool | None
+    """Whether the last handshake that asked for it showed it; None if none has asked yet."""
 
 
 class RouteStatus(BaseModel):
@@ -78,10 +78,15 @@ def read_status(path: Path) -> Status:
         raise OperationalError(f"{path} cannot be read: {error}.") from error
 
 
-def of_certificates(selection: Selection, unserved: Container[str]) -> tuple[CertificateStatus, ...]:
-    """The certificates of *selection*, the default one last; *unserved* names those that a handshake did not show."""
+def of_certificates(selection: Selection, seen: Mapping[str, int]) -> tuple[CertificateStatus, ...]:
+    """The certificates of *selection*, the default one last; *seen*: the serials that handshakes showed, by name."""
     return tuple(
-        CertificateStatus(name=bundle.name, names=names, not_after=bundle.not_after, served=bundle.name not in unserved)
+        CertificateStatus(
+            name=bundle.name,
+            names=names,
+            not_after=bundle.not_after,
+            served=seen[bundle.name] == bundle.serial if bundle.name in seen else None,
+        )
         for bundle, names in (*selection.entries, (selection.default, ()))
     )
 
@@ -111,7 +116,7 @@ def _docker_line(as_of: datetime | None) -> str:
 
 
 def _certificate_line(certificate: CertificateStatus) -> str:
-    verified = "" if certificate.served else "  NOT what clients get"
+    verified = {True: "", False: "  NOT what clients get", None: "  not yet seen by a client"}[certificate.served]
     until = f"until {certificate.not_after:%Y-%m-%d %H:%M} UTC"
     return f"  {certificate.name}  {until}  {', '.join(certificate.names) or 'any other name'}{verified}"
 

@@ -1,19 +1,28 @@
 """Bundles: a private key, the leaf it belongs to and the chain above it, as one PEM that HAProxy can load."""
 
+import contextlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-from proxy_agent.tls.names import DnsName, Identifier, covers
+from proxy_agent.tls.names import Identifier, covers, parse_dns_name
 
 _KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----.+?-----END (?:[A-Z]+ )?PRIVATE KEY-----", re.DOTALL)
 _CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
+"""What cryptography raises for content that it does not understand; most of it is no ValueError."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,7 @@ def _private_key(pem: bytes) -> PrivateKeyTypes:
         return serialization.load_pem_private_key(blocks[0] + b"\n", password=None)
     except TypeError:
         raise ValueError("the private key is protected by a passphrase; store it without one") from None
-    except ValueError as error:
+    except (ValueError, UnsupportedAlgorithm) as error:
         raise ValueError("the private key cannot be read") from error
 
 
@@ -98,17 +107,25 @@ def _certificates(pem: bytes) -> list[x509.Certificate]:
         raise ValueError("there is no certificate in it")
     try:
         return [x509.load_pem_x509_certificate(block) for block in blocks]
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise ValueError("a certificate in it cannot be read") from error
 
 
 def _leaf(key: PrivateKeyTypes, certificates: list[x509.Certificate]) -> x509.Certificate:
-    form = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    wanted = key.public_key().public_bytes(*form)
+    wanted = _subject_public_key_info(key)
     for certificate in certificates:
-        if certificate.public_key().public_bytes(*form) == wanted:
+        if _subject_public_key_info(certificate) == wanted:
             return certificate
     raise ValueError("the private key does not belong to the certificate")
+
+
+def _subject_public_key_info(owner: PrivateKeyTypes | x509.Certificate) -> bytes | None:
+    """The public half that *owner* carries; None where it is of a type that cryptography does not know."""
+    try:
+        public_key = owner.public_key()
+    except _UNREADABLE:
+        return None
+    return public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
 def _chain(leaf: x509.Certificate, certificates: list[x509.Certificate]) -> list[x509.Certificate]:
@@ -123,21 +140,25 @@ def _chain(leaf: x509.Certificate, certificates: list[x509.Certificate]) -> list
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    except (*_UNREADABLE, TypeError, InvalidSignature):
         return False
     return True
 
 
 def _identifiers(leaf: x509.Certificate) -> frozenset[Identifier]:
+    """The names a host can have: all others are of no use here, and some would be a second word in a crt-list."""
     try:
         names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return frozenset()
-    except ValueError as error:
+    except _UNREADABLE as error:
         raise ValueError("its extensions cannot be read") from error
-    dns = (DnsName(name.lower()) for name in names.get_values_for_type(x509.DNSName))
+    identifiers: set[Identifier] = set()
+    for name in names.get_values_for_type(x509.DNSName):
+        with contextlib.suppress(ValueError):
+            identifiers.add(parse_dns_name(name))
     ips = names.get_values_for_type(x509.IPAddress)
-    return frozenset(dns) | frozenset(ip for ip in ips if not hasattr(ip, "prefixlen"))
+    return frozenset(identifiers.union(ip for ip in ips if not hasattr(ip, "prefixlen")))
 
 
 def _joined(key: PrivateKeyTypes, certificates: list[x509.Certificate]) -> bytes:
