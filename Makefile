@@ -67,8 +67,8 @@ test: check ## Everything: check, then every ring against real binaries and cont
 bench: toolbox build demo-image ## Measure a start, from nothing to trusted certificates
 	@$(LIMIT) 1800 $(IN_TOOLBOX) python -m tests.bench.start
 
-format: toolbox ## Format the Python code, and mend what ruff can
-	@$(LIMIT) 120 $(IN_TOOLBOX) bash -c 'ruff format && ruff check --fix-only'
+format: toolbox ## Format the code, mend what ruff can, write the README's tables
+	@$(LIMIT) 120 $(IN_TOOLBOX) bash -c 'ruff format && ruff check --fix-only && python -m tests.readme'
 
 clean: down ## Remove this project's images and caches; volumes stay
 	$(LIMIT) 180 docker compose down --rmi all

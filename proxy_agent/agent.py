@@ -12,7 +12,7 @@ from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
-from proxy_agent.reconcile import Actual, plan
+from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.runtime import Running
@@ -86,7 +86,8 @@ class Agent:
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
         self._routing = Routing()
-        self._refused_configuration: str | None = None
+        self._refused_configuration: perform.ConfigurationRefused | None = None
+        self._refused_at: datetime | None = None
         self._refused_certificates: dict[str, str] = {}
         self._failures = 0
         self._without_docker = 0
@@ -111,28 +112,38 @@ class Agent:
         """Look, act and sleep until *wakeup* is stopped; every cycle ends in a status."""
         while not wakeup.stopping:
             publish(self.cycle())
-            if not wakeup.wait(self._delay()):
-                # What HAProxy refused for a passing reason, a full disk perhaps, is worth another try.
-                self._refused_configuration = None
+            wakeup.wait(self._delay())
 
     def cycle(self) -> status.Status:
         """One look and what follows from it; trouble that the operator can act on is logged once and in the status."""
         now = self._clock()
-        decision, running, troubles = None, None, []
+        decision, running, troubles, finished = None, None, [], False
+        if self._refused_at and now >= self._refused_at + self._settings.resync_interval:
+            # What HAProxy refused for a passing reason, a full disk perhaps, is worth another try.
+            self._refused_configuration = self._refused_at = None
         try:
             troubles += self._ask_docker(now)
             running = self._runtime.running()
             stored = self._deployment.certificates()
             decision = self._decide(now, stored)
             self._act(decision, stored, running)
+            finished = True
+            if self._refuses(decision):
+                troubles.append(str(self._refused_configuration))
             self._failures = 0 if running else self._failures + 1
+        except perform.CertificateRefused as error:
+            # Said by the next look, and by each after it, among what had to be left out.
+            self._failures += 1
+            self._refused_certificates[error.bundle.fingerprint] = error.reason
+            self._refused_configuration = self._refused_at = None
         except OperationalError as error:
             self._failures += 1
-            self._learn_from(error)
+            if isinstance(error, perform.ConfigurationRefused):
+                self._refused_configuration, self._refused_at = error, now
             troubles.append(str(error))
         if running is None and self._failures > _PATIENCE:
             troubles.append("HAProxy does not answer on its runtime socket.")
-        return self._report(now, decision, running, troubles)
+        return self._report(now, decision, running, troubles, finished)
 
     def _ask_docker(self, now: datetime) -> list[str]:
         """Renew what is known of the services; without an answer, what was known last goes on."""
@@ -162,21 +173,19 @@ class Agent:
         return decide(world, self._templates, path_of, default_path, self._settings.force_ssl)
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
-        seen = self._performer.seen
-        actual = Actual(self._deployment.files(), stored, running, seen, self._refused_configuration)
+        refused = self._refused_configuration.configuration.identity if self._refused_configuration else None
+        actual = Actual(self._deployment.files(), stored, running, self._performer.seen, refused)
         actions = plan(decision.desired, actual)
         self._performer.perform(actions, stored, running is not None)
-        if decision.desired.configuration.identity != self._refused_configuration:
-            if actions:
+        if not self._refuses(decision):
+            if any(not isinstance(action, Verify) for action in actions):
                 self._say_what_changed(decision.routing)
             self._routing = decision.routing
 
-    def _learn_from(self, error: OperationalError) -> None:
-        match error:
-            case perform.ConfigurationRefused():
-                self._refused_configuration = error.configuration.identity
-            case perform.CertificateRefused():
-                self._refused_certificates[error.bundle.fingerprint] = error.reason
+    def _refuses(self, decision: Decision) -> bool:
+        """Whether *decision* needs the configuration that HAProxy would not take."""
+        refused = self._refused_configuration
+        return refused is not None and refused.configuration.identity == decision.desired.configuration.identity
 
     def _say_what_changed(self, routing: Routing) -> None:
         before, after = self._routing.lines(), routing.lines()
@@ -187,14 +196,14 @@ class Agent:
             log.info("%s is no longer served.", host)
 
     def _report(
-        self, now: datetime, decision: Decision | None, running: Running | None, troubles: list[str]
+        self, now: datetime, decision: Decision | None, running: Running | None, troubles: list[str], finished: bool
     ) -> status.Status:
         skipped = [str(item) for item in decision.skipped] if decision else []
         certificates = status.of_certificates(decision.selection, self._performer.seen) if decision else ()
         unserved = [
             f"A handshake for {certificate.name} showed another certificate, and a reload did not help."
             for certificate in certificates
-            if certificate.served is False
+            if finished and certificate.served is False
         ]
         self._notices.update("the agent's own work", troubles, logging.ERROR)
         self._notices.update("what clients get", unserved, logging.ERROR)
@@ -211,7 +220,8 @@ class Agent:
         )
 
     def _delay(self) -> float:
-        """Until the next look without a ring: soon after a failure, and doubling."""
+        """Until the next look without a ring: soon after a failure, and doubling, but never later than a resync."""
+        longest = self._settings.resync_interval.total_seconds()
         if failures := max(self._failures, self._without_docker):
-            return float(min(_SHORTEST_RETRY * 2 ** min(failures - 1, 10), _LONGEST_RETRY))
-        return self._settings.resync_interval.total_seconds()
+            return float(min(_SHORTEST_RETRY * 2 ** min(failures - 1, 10), _LONGEST_RETRY, longest))
+        return longest

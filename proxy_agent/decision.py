@@ -1,10 +1,10 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from proxy_agent.certificates import Found
+from proxy_agent.certificates import DEFAULT_STEM, Found
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
@@ -12,6 +12,10 @@ from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.selection import Selection, select
+
+_DEFAULT = "default"
+"""The default certificate among those that are kept; all others are called ``SOURCE/STEM``."""
+_CUSTOM_DEFAULT = f"custom/{DEFAULT_STEM}"
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,7 @@ def decide(
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
-    default = world.found.custom_default
-    if default is not None and default.fingerprint in world.refused:
-        default = None
-    selection = select(sources, default, world.self_signed, world.now)
+    selection = select(sources, _custom_default(world, sources), world.self_signed, world.now)
     routing = build(world.services, selection.covers, force_ssl)
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
@@ -98,3 +99,21 @@ def _last_good(world: World, source: str, doubtful: frozenset[str]) -> Iterator[
                 continue
             if bundle.fingerprint not in world.refused:
                 yield bundle
+
+
+def _custom_default(world: World, sources: Sequence[Sequence[Bundle]]) -> Bundle | None:
+    """The user's own default certificate; where its file turned bad, what was installed from it before."""
+    default = world.found.custom_default
+    if default is not None and default.fingerprint not in world.refused:
+        return default
+    turned_bad = default is not None or not world.found.doubtful.isdisjoint({_CUSTOM_DEFAULT, "custom/"})
+    if not turned_bad or _DEFAULT not in world.kept:
+        return None
+    try:
+        kept = parse_bundle(_CUSTOM_DEFAULT, world.kept[_DEFAULT])
+    except ValueError:
+        return None
+    # It may have come from elsewhere: what select() would choose by itself is not the user's.
+    others = {bundle.fingerprint for source in sources for bundle in source if bundle.name != _CUSTOM_DEFAULT}
+    unfit = {world.self_signed.fingerprint, *others, *world.refused}
+    return None if kept.fingerprint in unfit else kept

@@ -1,7 +1,7 @@
 """Carrying out a plan: the one place that changes HAProxy and the files it reads."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -90,18 +90,30 @@ class Performer:
         self.seen: dict[str, int] = {}
         """Serial number that the last handshake showed, by the name of the bundle that it was to show."""
 
-    def perform(self, actions: Iterable[Action], previous: Mapping[str, bytes], running: bool) -> None:
+    def perform(self, actions: Sequence[Action], previous: Mapping[str, bytes], running: bool) -> None:
         """Carry out *actions*; *previous* are the bundles on disk before, by path; *running*: HAProxy is there.
 
         Raises CertificateRefused, ConfigurationRefused, or OperationalError where the disk or HAProxy fails.
         """
-        for action in actions:
+        try:
+            self._carry_out(actions, previous, running)
+        except ConfigurationRefused:
+            # A bundle may be the reason: with the old ones back, the next look offers each new one to the worker alone.
+            for action in actions:
+                if isinstance(action, StoreCertificate):
+                    self._put_back(action.path, previous)
+            raise
+
+    def _carry_out(self, actions: Sequence[Action], previous: Mapping[str, bytes], running: bool) -> None:
+        for number, action in enumerate(actions):
             try:
                 self._act(action, previous, running)
             except RuntimeRefusal as error:
                 # The disk is ahead of the worker by exactly this: a reload brings the two together.
                 log.warning("%s Reloading instead.", error)
                 self._reload()
+                self._carry_out(_left_after_reload(actions[number:]), previous, running)
+                return
 
     def accepts_current(self) -> bool:
         """Whether HAProxy would start on what is current."""
@@ -112,7 +124,7 @@ class Performer:
             case StoreCertificate(path, bundle):
                 self._deployment.store_certificate(path, bundle.pem)
             case LoadCertificate(path, bundle):
-                self._load(path, bundle, previous.get(path))
+                self._load(path, bundle, previous)
             case AddCrtListLine(path, names):
                 self._runtime.add_to_crt_list(path, names)
             case RemoveCrtListLine(line):
@@ -130,16 +142,19 @@ class Performer:
                     self._runtime.unload_certificate(path)
                 self._deployment.remove_certificate(path)
 
-    def _load(self, path: str, bundle: Bundle, previous: bytes | None) -> None:
+    def _load(self, path: str, bundle: Bundle, previous: Mapping[str, bytes]) -> None:
         try:
             self._runtime.load_certificate(path, bundle.pem)
         except RuntimeRefusal as error:
             # Left on disk, it would make the next reload fail for everybody.
-            if previous is None:
-                self._deployment.remove_certificate(path)
-            else:
-                self._deployment.store_certificate(path, previous)
+            self._put_back(path, previous)
             raise CertificateRefused(bundle, str(error)) from error
+
+    def _put_back(self, path: str, previous: Mapping[str, bytes]) -> None:
+        if path in previous:
+            self._deployment.store_certificate(path, previous[path])
+        else:
+            self._deployment.remove_certificate(path)
 
     def _deploy(self, configuration: Configuration, running: bool) -> None:
         staged = self._deployment.stage(configuration.files, configuration.identity)
@@ -152,9 +167,13 @@ class Performer:
             verdict = self._runtime.reload()
             if not verdict.accepted:
                 # "haproxy -c" does not see a port that is taken or a lack of descriptors.
-                if before is not None:
-                    self._deployment.commit(before)
-                raise ConfigurationRefused(configuration, verdict.reasons)
+                refusal = ConfigurationRefused(configuration, verdict.reasons)
+                if before is None:
+                    # Nothing to go back to: what is staged here stays, with its bundles, for the next start.
+                    raise OperationalError(str(refusal))
+                self._deployment.commit(before)
+                self._deployment.discard(staged)
+                raise refusal
         self._deployment.prune()
 
     def _reload(self) -> None:
@@ -172,6 +191,15 @@ class Performer:
         if news and shown == bundle.serial:
             until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
             log.info("Clients of %s now get the certificate %s, valid until %s.", _who(server_name), bundle.name, until)
+
+
+def _left_after_reload(actions: Iterable[Action]) -> tuple[Action, ...]:
+    """What remains to be done once a new worker has read everything from disk."""
+    return tuple(
+        ForgetCertificate(action.path, loaded=False) if isinstance(action, ForgetCertificate) else action
+        for action in actions
+        if not isinstance(action, AddCrtListLine | RemoveCrtListLine | ReplaceMap)
+    )
 
 
 def _who(server_name: str | None) -> str:

@@ -124,23 +124,24 @@ Action = (
 
 def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
     """The actions that make *actual* equal *desired*, in order; none where nothing differs."""
-    deploy = _needs_deployment(desired, actual)
     changed = _changed_certificates(desired, actual)
+    deploy = _needs_deployment(desired, actual, changed)
     actions: list[Action] = []
-    actions += [
-        StoreCertificate(path, bundle)
-        for path, bundle in changed.items()
-        if actual.certificates.get(path) != bundle.pem
-    ]
     if deploy:
+        actions += _stores(changed, actual)
         actions.append(Deploy(desired.configuration))
     elif actual.running:
-        actions += [LoadCertificate(path, bundle) for path, bundle in changed.items()]
+        for path, bundle in changed.items():
+            # One by one: the refusal of one finds the others untouched.
+            actions += _stores({path: bundle}, actual)
+            actions.append(LoadCertificate(path, bundle))
+        # Disk first: where a command fails, a reload brings the worker to where the disk is.
+        actions += _file_changes(desired, actual)
         actions += _crt_list_changes(desired, actual.running)
         if not _is_refused(desired, actual):
             actions += _map_changes(desired, actual.running)
-    if not deploy:
-        actions += _file_changes(desired, actual)
+    else:
+        return ()
     if actual.running:
         actions += _verifications(desired, changed, actual)
     actions += _leftovers(desired, actual, reloads=deploy)
@@ -151,14 +152,22 @@ def _is_refused(desired: Desired, actual: Actual) -> bool:
     return desired.configuration.identity == actual.refused
 
 
-def _needs_deployment(desired: Desired, actual: Actual) -> bool:
+def _needs_deployment(desired: Desired, actual: Actual, changed: Mapping[str, Bundle]) -> bool:
     if not actual.files:
         return True
     if _is_refused(desired, actual):
         return False
-    if actual.files.get(CONFIGURATION) != desired.configuration.text:
-        return True
-    return actual.running is not None and actual.running.configuration != desired.configuration.identity
+    if actual.running is None:
+        # HAProxy will start on these files alone, and nobody can ask it then to take a part of them back.
+        return bool(changed) or any(_file_changes(desired, actual))
+    text, running = actual.files.get(CONFIGURATION), actual.running.configuration
+    return text != desired.configuration.text or running != desired.configuration.identity
+
+
+def _stores(changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:
+    for path, bundle in changed.items():
+        if actual.certificates.get(path) != bundle.pem:
+            yield StoreCertificate(path, bundle)
 
 
 def _changed_certificates(desired: Desired, actual: Actual) -> dict[str, Bundle]:

@@ -67,9 +67,10 @@ class Verdict:
 class Runtime:
     """Speaks to one HAProxy. Not for several writers at a time: the agent is the only one."""
 
-    def __init__(self, admin_socket: Path, master_socket: Path, crt_list: str, maps: Iterable[str]) -> None:
-        self._admin = admin_socket
-        self._master = master_socket
+    def __init__(self, folder: Path, crt_list: str, maps: Iterable[str]) -> None:
+        self._admin = folder / "admin.sock"
+        self._master = folder / "master.sock"
+        self._server_state = folder / "servers.state"
         self._crt_list = crt_list
         self._maps = tuple(maps)
 
@@ -132,6 +133,9 @@ class Runtime:
         On refusal the old worker goes on. Raises OperationalError where the master cannot be asked.
         """
         try:
+            # Read by the new worker (configuration manual, "server-state-file"): it does not begin by sending requests
+            # to servers that are known to be down, nor without the addresses that DNS gave.
+            self._server_state.write_text(self._ask("show servers state"))
             answer = _exchange(self._master, "reload", _RELOAD_TIMEOUT)
         except OSError as error:
             raise OperationalError(f"HAProxy's master process does not answer a reload: {error}.") from error

@@ -29,13 +29,13 @@ class Parts:
 
 def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> Parts:
     """Build the agent of *settings*; nothing is started, opened or written yet."""
-    run, state = settings.run_folder, settings.state_folder
+    state = settings.state_folder
     containers = Containers(settings.docker_host, own_container_id)
     certificates = Certificates(
         settings.custom_folder, settings.issued_folder, settings.live_folder, state / "self-signed.pem"
     )
     deployment = Deployment(state)
-    runtime = Runtime(run / "admin.sock", run / "master.sock", CRT_LIST, MAPS)
+    runtime = Runtime(settings.run_folder, CRT_LIST, MAPS)
     performer = Performer(deployment, runtime, Listener(settings.https_port), check_configuration)
     agent = Agent(
         settings,

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.metadata import VIRTUAL_HOST, server_port, setting
@@ -27,7 +27,8 @@ def build(services: Iterable[Service], covered: Callable[[str], bool], force_ssl
     by_name = {service.name: service for service in services if _asks(service)}
     entries = {name: _virtual_hosts(service) for name, service in by_name.items()}
     servers = {name: _servers(service) for name, service in by_name.items()}
-    claims = _claims({name: hosts for name, (hosts, _) in entries.items()})
+    reachable = {name for name, (pool, _) in servers.items() if pool}
+    claims = _claims({name: hosts for name, (hosts, _) in entries.items()}, reachable)
     pools = {claimants: _backend(claimants, servers) for claimants in claims.values()}
     automatic = {entry.host for hosts, _ in entries.values() for entry in hosts if entry.scheme is None}
 
@@ -76,13 +77,14 @@ def _server(container: Container) -> Server:
     return Server(_slug(container.name), container.address, server_port(container))
 
 
-def _claims(hosts: Mapping[str, tuple[VirtualHost, ...]]) -> Claims:
+def _claims(hosts: Mapping[str, tuple[VirtualHost, ...]], reachable: Set[str]) -> Claims:
+    """A service that HAProxy cannot reach has its hosts answered with 503, but takes none from one that it can."""
     claims: dict[tuple[Listener, str], set[str]] = defaultdict(set)
     for service, entries in hosts.items():
         for entry in entries:
             for listener in entry.listeners:
                 claims[listener, entry.host].add(service)
-    return {key: tuple(sorted(claimants)) for key, claimants in claims.items()}
+    return {key: tuple(sorted(claimants & reachable or claimants)) for key, claimants in claims.items()}
 
 
 def _backend(

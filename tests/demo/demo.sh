@@ -8,7 +8,7 @@ names=(app.demo.test www.demo.test api.demo.test)
 root=.cache/demo-root.pem
 patience=90
 
-compose() { timeout --foreground 900 docker compose -p companion-demo -f compose.yaml -f compose.demo.yaml "$@"; }
+compose=(timeout --foreground 900 docker compose -p companion-demo -f compose.yaml -f compose.demo.yaml)
 step() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 
 trusted() {
@@ -19,19 +19,19 @@ trusted() {
 }
 
 step "Building the images (minutes the first time, then seconds)"
-compose build --quiet
+"${compose[@]}" build --quiet
 
 step "Starting HAProxy, certbot, a certificate authority (Pebble) and two web containers"
 started=$(date +%s%N)
-compose --progress quiet up --detach
+"${compose[@]}" --progress quiet up --detach
 
 step "What HAProxy's agent and certbot's loop say while ${names[*]} get their certificates"
-compose logs --follow --no-log-prefix haproxy letsencrypt &
+"${compose[@]}" --ansi never logs --follow --no-log-prefix haproxy letsencrypt 2>/dev/null &
 logs=$!
 trap 'kill "$logs" 2>/dev/null || true' EXIT
 
 mkdir -p .cache
-compose exec -T ca curl -sf --capath /acme-ca https://localhost:15000/roots/0 >"$root"
+"${compose[@]}" exec -T ca curl -sf --capath /acme-ca https://localhost:15000/roots/0 >"$root"
 deadline=$((SECONDS + patience))
 until trusted; do
     if ((SECONDS > deadline)); then
@@ -50,7 +50,7 @@ show() {
     "$@"
 }
 for name in "${names[@]}"; do
-    show curl --cacert "$root" --resolve "$name:443:127.0.0.1" "https://$name/"
+    show curl -s --cacert "$root" --resolve "$name:443:127.0.0.1" "https://$name/"
 done
 show curl -sI --resolve app.demo.test:80:127.0.0.1 http://app.demo.test/hello
 show docker compose -p companion-demo exec haproxy companion status

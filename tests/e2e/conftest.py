@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stack import Stack, running
+from tests.waiting import until
 
 HERE = Path(__file__).parent
 
@@ -36,6 +37,7 @@ def gate() -> Iterator[Stack]:
     """HAProxy's container beside docker-gate, for a whole module that only asks."""
     with running(HERE / "compose.ports.yaml") as stack:
         stack.up("haproxy", "docker-gate")
+        until(lambda: "Docker last answered" in stack.run_in("haproxy", "companion", "status", check=False), "Docker")
         yield stack
 
 

@@ -54,7 +54,7 @@ def test_from_nothing_to_trusted_and_kept(stack: Stack) -> None:
     stack.up("letsencrypt", DOMAINS=DOMAINS, EMAIL="operator@one.test")
     stack.until_trusted(NAMES, "production")
     until(lambda: stack.http("one.test").status == 301, "the redirect of a covered host")
-    assert stack.worker() == worker, "certificates and redirects change without a reload"
+    assert stack.worker() == worker, f"certificates and redirects change without a reload\n{stack.log('haproxy')}"
     assert stack.orders("production") == 2
     assert _sans(stack.certificate("www.one.test")) == {"one.test", "www.one.test"}
     assert _sans(stack.certificate("two.test")) == {"two.test"}

@@ -28,4 +28,5 @@ def test_demo_ends_with_commands_that_work(demo: str) -> None:
         assert f"Hello from {name[:3].replace('www', 'app')}: you asked for https://{name}/" in demo
     assert "location: https://app.demo.test/hello" in demo.lower()
     assert "ERROR" not in demo
-    assert "WARNING" not in demo
+    # The stacks of other tests run on the same host, and it is right to say why their containers are not served here.
+    assert [line for line in demo.splitlines() if "WARNING" in line and "companion-e2e-" not in line] == []
