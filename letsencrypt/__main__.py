@@ -1,0 +1,91 @@
+"""``python -m letsencrypt``, the command line of the letsencrypt container, and the wiring of its loop."""
+
+import logging
+import os
+import random
+import sys
+import threading
+from datetime import UTC, datetime
+
+import click
+
+from letsencrypt import settings as letsencrypt_settings
+from letsencrypt.health import Heartbeat, check_health
+from letsencrypt.settings import Settings
+from proxy_agent.daemon import log as daemon_log
+from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.settings import SettingsError
+
+log = logging.getLogger("letsencrypt")
+
+EXIT_SETTINGS = 2
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Obtains and renews certificates, and publishes them for the load balancer; runs until stopped."""
+    try:
+        context.obj = letsencrypt_settings.load(os.environ)
+    except SettingsError as error:
+        click.echo(error, err=True)
+        context.exit(EXIT_SETTINGS)
+    daemon_log.configure(context.obj.log_format, context.obj.log_level)
+    if context.invoked_subcommand is None:
+        context.invoke(run)
+
+
+@main.command()
+@click.pass_obj
+def run(settings: Settings) -> None:
+    """Look after all certificates until stopped; what runs without a command."""
+    from letsencrypt.wiring import wire  # noqa: PLC0415 - the health check does without certbot's libraries
+    from proxy_agent.daemon.wakeup import Wakeup  # noqa: PLC0415
+
+    threading.excepthook = _die_with_thread
+    wakeup = Wakeup()
+    wakeup.listen_to_signals()
+    try:
+        server, issuer = wire(settings, wakeup, _now, random.random)
+        tell_settings(settings)
+        server.start()
+        issuer.run()
+    except OperationalError as error:
+        log.error("%s", error)
+        sys.exit(1)
+
+
+@main.command()
+@click.pass_obj
+def healthcheck(settings: Settings) -> None:
+    """Exit with 0 if challenges are answered and the loop is alive, else with 1 and the reason."""
+    try:
+        click.echo(check_health(settings.challenge_port, Heartbeat(settings.heartbeat)))
+    except OperationalError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def tell_settings(settings: Settings) -> None:
+    """Say once what of the settings is not done, and what would be good to set."""
+    for skipped in settings.domains.skipped:
+        log.warning("DOMAINS: skipped %s.", skipped)
+    for refused in settings.options.refused:
+        log.error("%s. No certificate is ordered until OPTIONS is changed.", refused)
+    if not settings.domains.lineages:
+        log.warning("There is nothing to do: set DOMAINS to the names that need certificates, like www.example.com.")
+    elif settings.email is None:
+        log.warning("EMAIL is not set, so the CA has no way to write to you about the account.")
+
+
+def _die_with_thread(failure: threading.ExceptHookArgs) -> None:
+    """Without its challenge server this container would look alive and validate nothing."""
+    log.critical("The challenge server died: %s", failure.exc_value, exc_info=failure.exc_value)
+    os._exit(1)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m letsencrypt")

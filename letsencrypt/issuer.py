@@ -1,0 +1,248 @@
+"""The loop: has certbot look after every lineage in time, and publishes what comes of it."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from letsencrypt.lineages import Lineage
+from letsencrypt.runner import Outcome
+from letsencrypt.schedule import OF_DIRECTORY, Failure, Timetable, in_words
+from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.log import Notices
+from proxy_agent.tls.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+RESYNC = timedelta(minutes=5)
+"""The longest sleep: so old may a bundle be that somebody removed, or a clock that was set."""
+PUBLISH_AGAIN = timedelta(seconds=30)
+"""The pause after a bundle could not be written; nothing is ordered again for that."""
+_QUIET_BELOW = timedelta(hours=1)
+"""A failure that repeats more often than this is said once."""
+_WHAT_FAILS = {
+    Failure.NETWORK: "The ACME server {host} cannot be reached",
+    Failure.BUSY: "The ACME server {host} is busy",
+    Failure.USAGE: "OPTIONS cannot be used, so no certificate is ordered",
+    Failure.LOCK: "No certificate can be ordered",
+    Failure.STORAGE: "No certificate can be ordered",
+}
+
+
+class CertbotRunner(Protocol):
+    """runner.Certbot with the command line filled in."""
+
+    def __call__(self, lineage: Lineage, /) -> Outcome:
+        """One run for *lineage*, to its end."""
+        ...
+
+
+class Checkup(Protocol):
+    """checkup.Checkup."""
+
+    def ready(self) -> Sequence[str]:
+        """Make sure that a run can keep what it obtains; what was mended, or OperationalError."""
+        ...
+
+    def before(self, lineage: Lineage, /) -> Sequence[str]:
+        """Mend *lineage*; what was done, or OperationalError."""
+        ...
+
+    def after(self, lineage: Lineage, /) -> Bundle:
+        """What is held for exactly the wanted names, or ValueError."""
+        ...
+
+
+class Publisher(Protocol):
+    """publish.Publisher."""
+
+    def held(self, lineage: Lineage, /) -> Bundle | None:
+        """What certbot holds; ValueError if it is damaged."""
+        ...
+
+    def publish(self, lineage: Lineage, /) -> Bundle | None:
+        """Publish what differs; ValueError if it is not fit to serve, OperationalError if it cannot be written."""
+        ...
+
+
+class LoadBalancer(Protocol):
+    """loadbalancer.LoadBalancer."""
+
+    def wait(self) -> bool:
+        """Wait until challenges come through; False if they still do not."""
+        ...
+
+
+class Sleep(Protocol):
+    """proxy_agent.daemon.wakeup.Wakeup."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the loop has to end."""
+        ...
+
+    def wait(self, timeout: float, /) -> frozenset[str]:
+        """Sleep until rung; the reasons."""
+        ...
+
+
+@dataclass(frozen=True)
+class Edges:
+    """Everything outside that the loop needs."""
+
+    certbot: CertbotRunner
+    checkup: Checkup
+    publisher: Publisher
+    load_balancer: LoadBalancer
+    sleep: Sleep
+    promise: Callable[[timedelta | None], None]
+    """Tells the health check how long the loop may be silent now: for a sleep so long, or None for one step of work."""
+    now: Callable[[], datetime]
+    random: Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What one cycle did, in sentences, and when the next is due."""
+
+    sentences: tuple[str, ...]
+    pause: timedelta
+
+
+class Issuer:
+    """One queue for all lineages of one directory, as certbot locks its folders (certbot/_internal/lock.py)."""
+
+    def __init__(self, lineages: Iterable[Lineage], host: str, interval: timedelta, edges: Edges) -> None:
+        self._lineages = {lineage.name: lineage for lineage in lineages}
+        self._host = host
+        self._interval = interval
+        self._edges = edges
+        self._timetable = Timetable(edges.now, edges.random)
+        self._notices = Notices(log)
+        self._unwritten: set[str] = set()
+        self._sentences: list[str] = []
+
+    def run(self) -> None:
+        """Cycle until stopped; a run of certbot that is under way is waited for. SIGHUP: try all again now."""
+        while not self._edges.sleep.stopping:
+            report = self.cycle()
+            self._edges.promise(report.pause)
+            if "SIGHUP" in self._edges.sleep.wait(report.pause.total_seconds()):
+                self._timetable.retry_now()
+
+    def cycle(self) -> Report:
+        """Mend and publish what is held, then look after each lineage whose time has come, publishing what is new."""
+        self._sentences = []
+        self._edges.promise(None)
+        due = self._timetable.due(self._lineages)
+        if due and not self._ready(self._lineages[due[0]]):
+            due = []
+        mended = [name for name in due if self._mend(self._lineages[name])]
+        for lineage in self._lineages.values():
+            self._publish(lineage, tell=True)
+        self._edges.promise(None)
+        if mended and self._edges.load_balancer.wait():
+            self._attend_all(mended)
+        return Report(tuple(self._sentences), self._pause())
+
+    def _ready(self, first: Lineage) -> bool:
+        """Whether our folders are fit for runs; if not, all wait."""
+        try:
+            self._say_all(logging.WARNING, self._edges.checkup.ready())
+        except OperationalError as error:
+            self._fail(first, Outcome(Failure.STORAGE, str(error)))
+            return False
+        return True
+
+    def _mend(self, lineage: Lineage) -> bool:
+        try:
+            self._say_all(logging.WARNING, self._edges.checkup.before(lineage))
+        except OperationalError as error:
+            self._fail(lineage, Outcome(Failure.DAMAGED, str(error)))
+            return False
+        return True
+
+    def _attend_all(self, due: Iterable[str]) -> None:
+        for name in due:
+            if self._edges.sleep.stopping or self._timetable.held_up:
+                return
+            self._edges.promise(None)
+            self._attend(self._lineages[name])
+
+    def _attend(self, lineage: Lineage) -> None:
+        before = self._held(lineage)
+        outcome = self._edges.certbot(lineage)
+        if outcome.failure is None:
+            outcome = self._accept(lineage, before, outcome)
+        if outcome.failure is not None:
+            self._fail(lineage, outcome)
+
+    def _accept(self, lineage: Lineage, before: Bundle | None, outcome: Outcome) -> Outcome:
+        """Look at what certbot says is well; the outcome, which is a failure if it is not."""
+        try:
+            held = self._edges.checkup.after(lineage)
+        except ValueError as error:
+            return replace(outcome, failure=Failure.AFTER_FINALIZE, detail=f"certbot ended well, but {error}")
+        self._say_if_answering_again()
+        self._timetable.well(lineage.name, self._interval)
+        if before is None or held.fingerprint != before.fingerprint:
+            done = "Renewed the" if before and before.identifiers == held.identifiers else "Issued a"
+            self._say(logging.INFO, f"{done} certificate for {lineage}: {self._validity(held)}.")
+        self._publish(lineage)
+        return outcome
+
+    def _fail(self, lineage: Lineage, outcome: Outcome) -> None:
+        """Put the next try off and say so; not again where that repeats itself within the hour."""
+        failure = outcome.failure or Failure.CRASH
+        reason = ("; ".join(str(name) for name in sorted(outcome.names)) or outcome.detail).removesuffix(".")
+        if failure not in OF_DIRECTORY:
+            self._say_if_answering_again()
+        standing = self._timetable.failed(lineage.name, failure, reason, outcome.retry_after)
+        when = "after OPTIONS is changed" if failure is Failure.USAGE else f"in {in_words(standing.pause)}"
+        quiet = standing.repeated and (standing.pause < _QUIET_BELOW or failure is Failure.USAGE)
+        what = _WHAT_FAILS.get(failure, "No certificate for {lineage} from {host}")
+        what = what.format(host=self._host, lineage=lineage)
+        self._say(logging.DEBUG if quiet else logging.ERROR, f"{what}: {reason}. Next try {when}.")
+
+    def _say_if_answering_again(self) -> None:
+        if self._timetable.unreachable:
+            self._say(logging.INFO, f"The ACME server {self._host} answers again.")
+
+    def _publish(self, lineage: Lineage, tell: bool = False) -> None:
+        unfit: list[str] = []
+        unwritten: list[str] = []
+        try:
+            published = self._edges.publisher.publish(lineage)
+            if published and tell:
+                self._say(logging.INFO, f"Published the certificate for {lineage}: {self._validity(published)}.")
+        except ValueError as error:
+            unfit.append(f"What is held for {lineage} is not published: {error}.")
+        except OperationalError as error:
+            unwritten.append(str(error))
+        self._notices.update(f"the certificate held for {lineage}", unfit)
+        self._notices.update(f"the publishing for {lineage}", unwritten, logging.ERROR)
+        self._sentences.extend(unfit + unwritten)
+        (self._unwritten.add if unwritten else self._unwritten.discard)(lineage.name)
+
+    def _held(self, lineage: Lineage) -> Bundle | None:
+        try:
+            return self._edges.publisher.held(lineage)
+        except ValueError:
+            return None
+
+    def _validity(self, bundle: Bundle) -> str:
+        return f"valid until {bundle.not_after:%Y-%m-%d %H:%M} UTC, from {self._host}"
+
+    def _pause(self) -> timedelta:
+        longest = PUBLISH_AGAIN if self._unwritten else RESYNC
+        moment = self._timetable.next(self._lineages)
+        return longest if moment is None else max(min(longest, moment - self._edges.now()), timedelta())
+
+    def _say_all(self, level: int, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            self._say(level, sentence)
+
+    def _say(self, level: int, sentence: str) -> None:
+        self._sentences.append(sentence)
+        log.log(level, "%s", sentence)

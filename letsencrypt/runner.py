@@ -1,0 +1,232 @@
+"""One certbot run: start it in a process of its own, bound its time, and say what kind of ending it had."""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from letsencrypt.schedule import Failure, parse_retry_after
+from proxy_agent.daemon.errors import Skipped
+
+log = logging.getLogger(__name__)
+
+TIME_LIMIT = timedelta(minutes=5)
+"""Longer than any honest run: certbot waits at most 90 s for a certificate and 45 s for each answer."""
+GRACE = timedelta(seconds=10)
+"""From SIGTERM, on which certbot removes its challenges, to SIGKILL."""
+
+COMMAND = (sys.executable, "-P", str(Path(__file__).with_name("certbot_process.py")))
+_LONGEST_DETAIL = 600
+
+
+class Problem(BaseModel):
+    """What the CA says about one name."""
+
+    identifier: str = ""
+    type: str = ""
+    detail: str = ""
+
+
+class Answer(BaseModel):
+    """One answer of the CA that was an error."""
+
+    status: int
+    retry_after: str | None = None
+    url: str = ""
+
+
+class Report(BaseModel):
+    """The JSON line of certbot_process.py, where each field is explained."""
+
+    model_config = ConfigDict(frozen=True)
+
+    rc: int
+    kind: str = Field(alias="class")
+    code: str = ""
+    detail: str = ""
+    sub: tuple[Problem, ...] = ()
+    fails: tuple[Problem, ...] = ()
+    http: tuple[Answer, ...] = ()
+    finalized: bool = False
+    secs: float = 0.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, in our words."""
+
+    failure: Failure | None = None
+    """None: certbot is content, whether it ordered a certificate or found none due."""
+    detail: str = ""
+    """What is wrong as a part of a sentence, without a full stop."""
+    names: tuple[Skipped, ...] = ()
+    """What the CA says of single names, where it does."""
+    retry_after: timedelta | None = None
+    secs: float = 0.0
+
+
+_BY_KIND = {"usage": Failure.USAGE, "lock": Failure.LOCK, "authz": Failure.VALIDATION}
+_REFUSED = frozenset(
+    (
+        *("rejectedIdentifier", "unsupportedIdentifier", "malformed", "badCSR", "badPublicKey", "invalidProfile"),
+        *("externalAccountRequired", "invalidContact", "unsupportedContact", "badSignatureAlgorithm"),
+    )
+)
+_VALIDATION = frozenset(("caa", "dns", "connection", "tls", "incorrectResponse"))
+_ACCOUNT = frozenset(("accountDoesNotExist", "userActionRequired", "unauthorized"))
+_UNSETTLED = frozenset({Failure.NETWORK, Failure.BUSY, Failure.SERVER, Failure.CRASH})
+"""Failures that, after the certificate was asked for, do not tell whether it was issued."""
+_CERTBOT_CRASHES = frozenset(("CertStorageError", "PluginError", "SubprocessError", "SignalExit"))
+_BUSY_STATUS = 503
+
+
+def classify(report: Report, now: datetime) -> Outcome:
+    """What kind of ending *report* tells of; *now* is what a Retry-After date is counted from."""
+    if report.kind == "ok":
+        return Outcome(secs=report.secs)
+    failure = _failure(report)
+    if report.finalized and failure in _UNSETTLED:
+        failure = Failure.AFTER_FINALIZE
+    return Outcome(
+        failure=failure,
+        detail=_usage(report.detail) if report.kind == "usage" else plain(report.detail) or report.code,
+        names=tuple(Skipped(p.identifier, plain(p.detail)) for p in (*report.fails, *report.sub) if p.identifier),
+        retry_after=_retry_after(report, now),
+        secs=report.secs,
+    )
+
+
+def _failure(report: Report) -> Failure:
+    match report.kind:
+        case "acme":
+            return _failure_of_problem(report)
+        case "network":
+            return Failure.BUSY if _status(report) == _BUSY_STATUS else Failure.NETWORK
+        case "certbot":
+            return _failure_of_certbot(report.code)
+        case kind:
+            return _BY_KIND.get(kind, Failure.CRASH)
+
+
+def _failure_of_problem(report: Report) -> Failure:
+    """By the ACME error type (RFC 8555 section 6.7); a type that nobody knows is the CA's own trouble."""
+    if _status(report) == _BUSY_STATUS:
+        return Failure.BUSY
+    if report.code == "rateLimited":
+        return Failure.RATE_LIMITED
+    if report.code == "badNonce":
+        return Failure.NONCE
+    by_code = ((_REFUSED, Failure.REFUSED), (_VALIDATION, Failure.VALIDATION), (_ACCOUNT, Failure.ACCOUNT))
+    return next((failure for codes, failure in by_code if report.code in codes), Failure.SERVER)
+
+
+def _failure_of_certbot(code: str) -> Failure:
+    if code.startswith("Account"):
+        return Failure.ACCOUNT
+    return Failure.CRASH if code in _CERTBOT_CRASHES else Failure.REFUSED
+
+
+def _status(report: Report) -> int | None:
+    return report.http[-1].status if report.http else None
+
+
+def _retry_after(report: Report, now: datetime) -> timedelta | None:
+    """The last one that can be read; whoever sends garbage is treated as having sent none."""
+    for answer in reversed(report.http):
+        try:
+            return parse_retry_after(answer.retry_after or "", now)
+        except ValueError:
+            continue
+    return None
+
+
+def _usage(message: str) -> str:
+    """Name the option, but not what was given to it: that may be a secret.
+
+    >>> _usage("unrecognized arguments: --nonsense=1 secret")
+    'certbot knows no option --nonsense'
+    """
+    _, found, words = message.partition("unrecognized arguments: ")
+    if not found:
+        return f"certbot says {plain(message)}"
+    options = [word.partition("=")[0] for word in words.split() if word.startswith("-")]
+    return f"certbot knows no option {', '.join(options)}" if options else "a word in it belongs to no option"
+
+
+def plain(text: str) -> str:
+    r"""Foreign *text* as a part of one line: the CA quotes what any web server sent it.
+
+    >>> plain("Invalid\x1b response:\n  teapot.")
+    'Invalid response: teapot'
+    """
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return re.sub(r" ?[.]$", "", line if len(line) <= _LONGEST_DETAIL else f"{line[:_LONGEST_DETAIL]}…")
+
+
+class Certbot:
+    """Runs certbot, one at a time, each in its own session, so that signals to us do not reach it."""
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        limit: timedelta = TIME_LIMIT,
+        grace: timedelta = GRACE,
+        command: Sequence[str] = COMMAND,
+    ) -> None:
+        self._now = now
+        self._command = command
+        self._limit = limit
+        self._grace = grace
+
+    def run(self, arguments: Sequence[str], temporary_folder: Path) -> Outcome:
+        """Run ``certbot *arguments*`` to its end, at most limit and grace long; nothing of it is left behind."""
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+        order = json.dumps({"arguments": list(arguments), "temporary_folder": str(temporary_folder)})
+        lines, words = self._finish(process, order)
+        for word in words.splitlines():
+            log.debug("certbot: %s", word)
+        return self._read(lines, words, process.returncode)
+
+    def _finish(self, process: subprocess.Popen[str], order: str) -> tuple[str, str]:
+        """What it wrote to standard output and standard error, both drained all along; stops it when its time is up."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.communicate(order, timeout=self._limit.total_seconds())
+        for ending in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, ending)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                lines, words = process.communicate(timeout=self._grace.total_seconds())
+                return lines, f"{words}\nit did not end within {self._limit} and was stopped"
+        # A hook of the operator's that left the session may hold the pipes open for ever.
+        return "", f"it did not end within {self._limit}, and what it started still runs"
+
+    def _read(self, lines: str, words: str, returncode: int | None) -> Outcome:
+        """Judge by the last line; a run that was killed has left none, or the one from before its finalization."""
+        last = lines.splitlines()[-1:]
+        try:
+            report = Report.model_validate_json("".join(last))
+        except ValidationError:
+            report = Report.model_validate({"rc": 1, "class": "crash"})
+        if report.kind == "crash" and not report.detail:
+            word = next((word for word in reversed(words.splitlines()) if word.strip()), "it said nothing")
+            detail = f"certbot ended with status {returncode}: {word}"
+            report = report.model_copy(update={"detail": detail})
+        return classify(report, self._now())

@@ -1,0 +1,54 @@
+"""Fixtures: one DNS server and one Pebble for each test worker, and a container of its own for each test."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.acme.container import Container
+from tests.acme.pebble import Authorities, Authority, Dns, Trust, free_port, make_trust, run_dns
+
+
+@pytest.fixture(scope="session")
+def challenge_port() -> int:
+    """Where Pebble fetches challenges, in place of port 80."""
+    return free_port()
+
+
+@pytest.fixture(scope="session")
+def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
+    """Pebble's HTTPS is trusted by whatever this process starts, and certbot there does not sleep for long."""
+    made = make_trust(tmp_path_factory.mktemp("trust"))
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("REQUESTS_CA_BUNDLE", str(made.root))
+        environ.setenv("PYTHONPATH", str(Path(__file__).with_name("impatient")))
+        yield made
+
+
+@pytest.fixture(scope="session")
+def dns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dns]:
+    """The DNS server that Pebble asks."""
+    with run_dns(tmp_path_factory.mktemp("dns")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def authorities(
+    tmp_path_factory: pytest.TempPathFactory, trust: Trust, dns: Dns, challenge_port: int
+) -> Iterator[Authorities]:
+    """For tests that need another Pebble, or one of a kind."""
+    with ExitStack() as stack:
+        yield Authorities(tmp_path_factory.mktemp("pebble"), trust, dns, challenge_port, stack)
+
+
+@pytest.fixture(scope="session")
+def authority(authorities: Authorities) -> Authority:
+    """The Pebble that most tests share."""
+    return authorities.start()
+
+
+@pytest.fixture
+def container(tmp_path: Path, challenge_port: int) -> Container:
+    """An empty container."""
+    return Container(tmp_path, challenge_port)

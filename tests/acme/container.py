@@ -1,0 +1,79 @@
+"""A letsencrypt container without a container: its volumes are folders, and it runs in the test's own process."""
+
+import contextlib
+import resource
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from letsencrypt.certonly import Directory
+from letsencrypt.issuer import Issuer, Report
+from letsencrypt.settings import load
+from letsencrypt.wiring import wire
+from proxy_agent.daemon.wakeup import Wakeup
+from proxy_agent.tls.bundle import Bundle, parse_bundle
+from tests.acme.pebble import LOOPBACK, Authority
+
+
+@contextlib.contextmanager
+def files_end_after(size: int) -> Iterator[None]:
+    """As on a full disk, no file that this process or a child writes grows beyond *size* bytes (setrlimit(2))."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class Container:
+    """What is mounted into it, and ways to start it; only one at a time, as the challenge port is one."""
+
+    def __init__(self, folder: Path, challenge_port: int) -> None:
+        self.letsencrypt = folder / "etc"
+        self.certs = folder / "certs"
+        self.run = folder / "run"
+        for volume in (self.letsencrypt, self.certs, self.run):
+            volume.mkdir()
+        self.email = "admin@example.com"
+        self._port = challenge_port
+
+    def environ(self, domains: str, options: str) -> dict[str, str]:
+        """Its environment; the load balancer is the challenge server itself."""
+        return {
+            "DOMAINS": domains,
+            "OPTIONS": options,
+            "EMAIL": self.email,
+            "LOAD_BALANCER_SERVICE_NAME": f"{LOOPBACK}:{self._port}",
+            "CHALLENGE_PORT": str(self._port),
+            "LETSENCRYPT_FOLDER": str(self.letsencrypt),
+            "CERTS_FOLDER": str(self.certs),
+            "RUN_FOLDER": str(self.run),
+        }
+
+    @contextlib.contextmanager
+    def started(self, domains: str, options: str) -> Iterator[Issuer]:
+        """The loop of a container that just started, with its challenge server answering."""
+        server, issuer = wire(load(self.environ(domains, options)), Wakeup(), lambda: datetime.now(UTC), lambda: 0.0)
+        server.start()
+        try:
+            yield issuer
+        finally:
+            server.stop()
+
+    def cycle(self, domains: str, authority: Authority, *options: str) -> Report:
+        """Start it with *authority* as its server, let it look at everything once, and stop it."""
+        with self.started(domains, " ".join(["--server", authority.directory, *options])) as issuer:
+            return issuer.cycle()
+
+    def published(self, name: str) -> Bundle:
+        """The bundle that the load balancer sees for the lineage *name*."""
+        return parse_bundle(name, (self.certs / f"{name}.pem").read_bytes())
+
+    def config(self, authority: Authority) -> Path:
+        """Where certbot keeps things for *authority*."""
+        return Directory(authority.directory).config_folder(self.letsencrypt)
+
+    def lineages(self, authority: Authority) -> set[str]:
+        """What certbot believes to have."""
+        return {conf.stem for conf in (self.config(authority) / "renewal").glob("*.conf")}

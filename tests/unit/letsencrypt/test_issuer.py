@@ -1,0 +1,453 @@
+"""The loop, with everything outside of it played by fakes of the Protocols it declares."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import pytest
+
+from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Edges, Issuer
+from letsencrypt.lineages import Lineage, parse_domains
+from letsencrypt.runner import Outcome
+from letsencrypt.schedule import Failure
+from proxy_agent.daemon.errors import OperationalError, Skipped
+from proxy_agent.tls.bundle import Bundle
+from tests.unit.letsencrypt.certificates import NOW, bundle, issue
+
+INTERVAL = timedelta(hours=12)
+UNTIL = "valid until 2026-07-31 12:00 UTC, from ca.example"
+OK = Outcome()
+
+
+@dataclass
+class World:
+    """All that the loop touches, and a record of what it did to it."""
+
+    lineages: tuple[Lineage, ...]
+    time: datetime = NOW
+    held: dict[str, Bundle] = field(default_factory=dict)
+    """What certbot keeps."""
+    published: dict[str, Bundle] = field(default_factory=dict)
+    outcomes: dict[str, Outcome | None] = field(default_factory=dict)
+    """How runs end; where nothing is said, with a new certificate; None: nothing was due."""
+    runs: list[str] = field(default_factory=list)
+    promises: list[timedelta | None] = field(default_factory=list)
+    passes: bool = True
+    waits: int = 0
+    stopping: bool = False
+    disk_full: bool = False
+    not_ready: str = ""
+    unmendable: set[str] = field(default_factory=set)
+    repairs: list[str] = field(default_factory=list)
+    after_run: Callable[[str], None] = lambda _name: None
+    rings: list[frozenset[str]] = field(default_factory=list)
+
+    def certbot(self, lineage: Lineage, /) -> Outcome:
+        """One run."""
+        self.runs.append(lineage.name)
+        outcome = self.outcomes.get(lineage.name, OK)
+        if outcome is OK:
+            self.held[lineage.name] = bundle(lineage.name, issue([str(name) for name in lineage.identifiers]))
+        self.after_run(lineage.name)
+        return outcome or OK
+
+    def ready(self) -> Sequence[str]:
+        """The checkup of the folders."""
+        if self.not_ready:
+            raise OperationalError(self.not_ready)
+        return []
+
+    def before(self, lineage: Lineage, /) -> Sequence[str]:
+        """The checkup of a lineage."""
+        if lineage.name in self.unmendable:
+            raise OperationalError(f"Cannot mend the lineage {lineage.name}: Permission denied.")
+        done, self.repairs = self.repairs, []
+        return done
+
+    def after(self, lineage: Lineage, /) -> Bundle:
+        """The assertion after a run."""
+        if lineage.name not in self.held:
+            raise ValueError("there is no certificate")
+        return self.held[lineage.name]
+
+    def read(self, lineage: Lineage, /) -> Bundle | None:
+        """What certbot keeps of a lineage."""
+        return self.held.get(lineage.name)
+
+    def publish(self, lineage: Lineage, /) -> Bundle | None:
+        """Publish what differs."""
+        held = self.held.get(lineage.name)
+        if held is None or self.published.get(lineage.name) == held:
+            return None
+        if self.disk_full:
+            raise OperationalError(f"Cannot write {lineage.name}.pem: No space left on device.")
+        if held.not_after <= self.time:
+            raise ValueError("the certificate expired")
+        self.published[lineage.name] = held
+        return held
+
+    def wait_for_load_balancer(self) -> bool:
+        """The wait for the load balancer."""
+        self.waits += 1
+        return self.passes
+
+    def wait(self, timeout: float, /) -> frozenset[str]:
+        """A sleep, which takes no time of ours; the loop is stopped when nobody rings any more."""
+        self.time += timedelta(seconds=timeout)
+        if not self.rings:
+            self.stopping = True
+            return frozenset({"stop"})
+        return self.rings.pop(0)
+
+    def issuer(self) -> Issuer:
+        """A loop that begins."""
+        edges = Edges(
+            certbot=self.certbot,
+            checkup=self,
+            publisher=PublisherOf(self),
+            load_balancer=LoadBalancerOf(self),
+            sleep=self,
+            promise=self.promises.append,
+            now=lambda: self.time,
+            random=lambda: 0.0,
+        )
+        return Issuer(self.lineages, "ca.example", INTERVAL, edges)
+
+
+@dataclass
+class PublisherOf:
+    """The publisher of a world."""
+
+    world: World
+
+    def held(self, lineage: Lineage, /) -> Bundle | None:
+        """What certbot keeps."""
+        return self.world.read(lineage)
+
+    def publish(self, lineage: Lineage, /) -> Bundle | None:
+        """Publish what differs."""
+        return self.world.publish(lineage)
+
+
+@dataclass
+class LoadBalancerOf:
+    """The load balancer of a world."""
+
+    world: World
+
+    def wait(self) -> bool:
+        """Wait for it."""
+        return self.world.wait_for_load_balancer()
+
+
+def world(domains: str) -> World:
+    """A world in which *domains* are wanted and everything works."""
+    return World(parse_domains(domains).lineages)
+
+
+def errors(log: pytest.LogCaptureFixture) -> list[str]:
+    """The lines that an operator sees as errors, since the last look."""
+    told = [record.getMessage() for record in log.records if record.levelno >= logging.ERROR]
+    log.clear()
+    return told
+
+
+def test_the_first_cycle_issues_and_publishes_all() -> None:
+    """Each certificate is ordered, published at once, and told in one sentence; then there is a long pause."""
+    these = world("a.example, b.example; c.example")
+
+    report = these.issuer().cycle()
+
+    assert report.sentences == (
+        f"Issued a certificate for a.example, b.example: {UNTIL}.",
+        f"Issued a certificate for c.example: {UNTIL}.",
+    )
+    assert these.published == these.held
+    assert report.pause == RESYNC
+
+
+def test_nothing_to_do_is_nothing_said(caplog: pytest.LogCaptureFixture) -> None:
+    """When certbot finds nothing due and all is published, there is no line and no sentence."""
+    these = world("a.example")
+    these.issuer().cycle()
+    these.outcomes["a.example"] = None
+    caplog.clear()
+
+    report = these.issuer().cycle()
+
+    assert report.sentences == ()
+    assert caplog.messages == []
+    assert these.runs == ["a.example", "a.example"]
+
+
+def test_certbot_is_asked_again_when_the_interval_is_over() -> None:
+    """Between two looks certbot does not run; after the interval a renewal is told and published."""
+    these = world("a.example")
+    issuer = these.issuer()
+    issuer.cycle()
+
+    these.time += INTERVAL - timedelta(seconds=1)
+    assert issuer.cycle().sentences == ()
+    these.time += timedelta(seconds=1)
+    assert issuer.cycle().sentences == (f"Renewed the certificate for a.example: {UNTIL}.",)
+    assert these.published == these.held
+    assert len(these.runs) == 2
+
+
+def test_what_is_held_is_published_before_anything_is_waited_for() -> None:
+    """A restart publishes what certbot has, although the load balancer does not pass challenges on."""
+    these = world("a.example")
+    these.held["a.example"] = bundle("a.example", issue(["a.example"]))
+    these.passes = False
+
+    report = these.issuer().cycle()
+
+    assert report.sentences == (f"Published the certificate for a.example: {UNTIL}.",)
+    assert these.published == these.held
+    assert these.runs == []
+
+
+def test_nothing_is_ordered_before_the_load_balancer_passes_challenges_on() -> None:
+    """As long as challenges do not come through certbot does not run, and the wait is taken up again at once."""
+    these = world("a.example")
+    these.passes = False
+    issuer = these.issuer()
+
+    assert issuer.cycle().pause == timedelta()
+    these.passes = True
+    issuer.cycle()
+
+    assert these.waits == 2
+    assert these.runs == ["a.example"]
+
+
+def test_a_failure_names_the_reason_and_the_next_try(caplog: pytest.LogCaptureFixture) -> None:
+    """One line says which certificate, what the CA says of which name, and when it is tried again."""
+    these = world("a.example, b.example")
+    refused = (Skipped("b.example", "no such host"), Skipped("a.example", "404"))
+    these.outcomes["a.example"] = Outcome(Failure.VALIDATION, "Some challenges have failed", refused)
+
+    these.issuer().cycle()
+
+    assert errors(caplog) == [
+        "No certificate for a.example, b.example from ca.example: a.example: 404; b.example: no such host. "
+        "Next try in 61 seconds."
+    ]
+
+
+def test_a_failing_certificate_delays_no_other() -> None:
+    """While one fails, the others are issued, and are looked after first whenever both are due."""
+    these = world("bad.example; good.example")
+    these.outcomes["bad.example"] = Outcome(Failure.VALIDATION, "404")
+    issuer = these.issuer()
+    issuer.cycle()
+    assert set(these.published) == {"good.example"}
+
+    these.time += INTERVAL
+    issuer.cycle()
+    assert these.runs == ["bad.example", "good.example", "good.example", "bad.example"]
+
+
+def test_a_failure_is_tried_again_in_its_time_and_mended() -> None:
+    """The next try comes after the pause, not before, and its success is told like any other."""
+    these = world("a.example")
+    these.outcomes["a.example"] = Outcome(Failure.VALIDATION, "404")
+    issuer = these.issuer()
+    pause = issuer.cycle().pause
+    assert pause == timedelta(seconds=60.6)
+    these.outcomes.clear()
+
+    these.time += pause - timedelta(seconds=1)
+    assert issuer.cycle().sentences == ()
+    these.time += timedelta(seconds=1)
+    assert issuer.cycle().sentences == (f"Issued a certificate for a.example: {UNTIL}.",)
+
+
+def test_a_server_that_is_away_is_one_line_for_all(caplog: pytest.LogCaptureFixture) -> None:
+    """When the CA cannot be reached the other certificates are not even tried, the outage is said once, and its end
+    is said, too.
+    """
+    these = world("a.example; b.example")
+    these.outcomes = dict.fromkeys(("a.example", "b.example"), Outcome(Failure.NETWORK, "Connection refused"))
+    issuer = these.issuer()
+    for _ in range(5):
+        these.time += issuer.cycle().pause
+
+    assert errors(caplog) == [
+        "The ACME server ca.example cannot be reached: Connection refused. Next try in 30 seconds."
+    ]
+    these.outcomes.clear()
+    these.time += timedelta(hours=1)
+    assert issuer.cycle().sentences == (
+        "The ACME server ca.example answers again.",
+        f"Issued a certificate for a.example: {UNTIL}.",
+        f"Issued a certificate for b.example: {UNTIL}.",
+    )
+
+
+def test_a_failure_of_another_kind_ends_an_outage_too() -> None:
+    """A server that refuses does answer."""
+    these = world("a.example")
+    these.outcomes["a.example"] = Outcome(Failure.BUSY, "503")
+    issuer = these.issuer()
+    issuer.cycle()
+    these.outcomes["a.example"] = Outcome(Failure.REFUSED, "policy forbids it")
+    these.time += timedelta(hours=1)
+
+    assert issuer.cycle().sentences == (
+        "The ACME server ca.example answers again.",
+        "No certificate for a.example from ca.example: policy forbids it. Next try in 24 hours.",
+    )
+
+
+def test_a_rate_limit_is_kept(caplog: pytest.LogCaptureFixture) -> None:
+    """The CA's Retry-After is when the next try comes, and even SIGHUP does not hurry it."""
+    these = world("a.example")
+    these.outcomes["a.example"] = Outcome(Failure.RATE_LIMITED, "too many", retry_after=timedelta(hours=3))
+    these.rings = [frozenset({"SIGHUP"})]
+    these.issuer().run()
+
+    assert these.runs == ["a.example"]
+    assert errors(caplog)[0].endswith("Next try in 3 hours.")
+
+
+def test_sighup_tries_failures_again_at_once() -> None:
+    """The operator who mended something need not wait for a day."""
+    these = world("a.example")
+    these.outcomes["a.example"] = Outcome(Failure.REFUSED, "policy")
+    these.rings = [frozenset({"SIGHUP"})]
+    these.issuer().run()
+
+    assert these.runs == ["a.example", "a.example"]
+
+
+def test_unusable_options_are_one_line_and_no_loop(caplog: pytest.LogCaptureFixture) -> None:
+    """A certbot that does not understand OPTIONS is asked once a day, for one certificate, and one line says it."""
+    these = world("a.example; b.example")
+    usage = Outcome(Failure.USAGE, "certbot knows no option --nonsense")
+    these.outcomes = dict.fromkeys(("a.example", "b.example"), usage)
+    issuer = these.issuer()
+    for _ in range(1000):
+        these.time += issuer.cycle().pause
+
+    days = (these.time - NOW) / timedelta(days=1)
+    assert len(these.runs) <= days + 1
+    assert errors(caplog) == [
+        "OPTIONS cannot be used, so no certificate is ordered: certbot knows no option --nonsense. "
+        "Next try after OPTIONS is changed."
+    ]
+
+
+def test_a_run_that_only_looks_well_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+    """When certbot is content but holds no such certificate, one may have been issued and lost: no quick retry."""
+    these = world("a.example")
+    these.outcomes["a.example"] = None
+    issuer = these.issuer()
+    issuer.cycle()
+    assert errors(caplog) == [
+        "No certificate for a.example from ca.example: certbot ended well, but there is no certificate. "
+        "Next try in 10 minutes."
+    ]
+
+
+def test_a_full_disk_is_told_once_and_nothing_is_ordered_again(caplog: pytest.LogCaptureFixture) -> None:
+    """A bundle that cannot be written is tried again soon, by itself, and its success is told."""
+    these = world("a.example")
+    these.disk_full = True
+    issuer = these.issuer()
+    assert issuer.cycle().pause == PUBLISH_AGAIN
+    assert issuer.cycle().pause == PUBLISH_AGAIN
+    assert errors(caplog) == ["Cannot write a.example.pem: No space left on device."]
+
+    these.disk_full = False
+    assert issuer.cycle().pause == RESYNC
+    assert these.published == these.held
+    assert these.runs == ["a.example"]
+
+
+def test_a_certificate_that_is_not_fit_is_a_warning() -> None:
+    """What cannot be served is said, and renewed all the same."""
+    these = world("a.example")
+    these.held["a.example"] = bundle("a.example", issue(["a.example"], NOW - timedelta(days=1)))
+
+    report = these.issuer().cycle()
+
+    assert report.sentences == (
+        "What is held for a.example is not published: the certificate expired.",
+        f"Renewed the certificate for a.example: {UNTIL}.",
+    )
+    assert these.published == these.held
+
+
+def test_folders_that_are_not_fit_hold_up_all(caplog: pytest.LogCaptureFixture) -> None:
+    """Without room nothing is ordered for anybody; one line says why, and what is held is still published."""
+    these = world("a.example; b.example")
+    these.held["a.example"] = bundle("a.example", issue(["a.example"]))
+    these.not_ready = "Less than 1024 KiB are free in /etc/letsencrypt."
+
+    report = these.issuer().cycle()
+
+    assert these.runs == []
+    assert set(these.published) == {"a.example"}
+    assert errors(caplog) == [
+        "No certificate can be ordered: Less than 1024 KiB are free in /etc/letsencrypt. Next try in 61 seconds."
+    ]
+    assert report.pause == timedelta(seconds=60.6)
+
+
+def test_a_lineage_that_cannot_be_mended_holds_up_itself(caplog: pytest.LogCaptureFixture) -> None:
+    """Damage that stays costs the damaged lineage its run, and no other."""
+    these = world("a.example; b.example")
+    these.unmendable = {"a.example"}
+
+    these.issuer().cycle()
+
+    assert these.runs == ["b.example"]
+    assert errors(caplog) == [
+        "No certificate for a.example from ca.example: Cannot mend the lineage a.example: Permission denied. "
+        "Next try in 61 seconds."
+    ]
+
+
+def test_repairs_are_told_and_published_in_the_same_cycle() -> None:
+    """What the checkup mended is said first."""
+    these = world("a.example")
+    these.repairs = ["The lineage a.example was mended."]
+    assert these.issuer().cycle().sentences[0] == "The lineage a.example was mended."
+
+
+def test_a_stop_ends_the_round_after_the_running_certbot() -> None:
+    """When the container has to stop, the run under way is finished and published, and no other begins."""
+    these = world("a.example; b.example")
+
+    def stop(_name: str) -> None:
+        these.stopping = True
+
+    these.after_run = stop
+    these.issuer().run()
+
+    assert these.runs == ["a.example"]
+    assert set(these.published) == {"a.example"}
+
+
+def test_without_certificates_it_idles() -> None:
+    """With nothing wanted, nothing is checked or waited for, and the loop still gives signs of life."""
+    these = world("")
+    report = these.issuer().cycle()
+    assert (report.sentences, report.pause) == ((), RESYNC)
+    assert these.waits == 0
+    assert these.promises
+
+
+def test_every_sleep_and_every_run_is_announced() -> None:
+    """The health check hears of each step of work before it begins, and of each sleep with its length."""
+    these = world("a.example; b.example")
+    promised: list[int] = []
+    these.after_run = lambda _name: promised.append(len(these.promises))
+
+    these.issuer().run()
+
+    assert promised == sorted(set(promised))
+    assert these.promises[0] is None
+    assert these.promises[-1] == RESYNC
