@@ -172,7 +172,8 @@ def _container(entry: Mapping[str, Any], config: Mapping[str, Any], networks: Ma
 
 def _tcp_ports(exposed: Iterable[str]) -> tuple[int, ...]:
     ports = (port.partition("/") for port in exposed)
-    return tuple(sorted(int(number) for number, _, protocol in ports if protocol in ("", "tcp")))
+    # The daemon checks neither form nor range of what an image declares.
+    return tuple(sorted(int(number) for number, _, protocol in ports if protocol in ("", "tcp") and number.isdecimal()))
 
 
 def _networks(entry: Mapping[str, Any]) -> dict[str, str]:

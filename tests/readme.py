@@ -1,21 +1,21 @@
 """Writes the README's tables of settings from their declarations: ``make format`` runs it."""
 
-import re
 from pathlib import Path
 
 from letsencrypt.settings import Settings as LetsencryptSettings
-from proxy_agent.daemon.settings import manual
+from proxy_agent.daemon.settings import Settings, manual
 from proxy_agent.settings import Settings as AgentSettings
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-MODELS = {"letsencrypt": LetsencryptSettings, "proxy_agent": AgentSettings}
+MODELS: dict[str, type[Settings]] = {"letsencrypt": LetsencryptSettings, "proxy_agent": AgentSettings}
 
 
 def with_tables(text: str) -> str:
     """*text* with the table of each model between its markers."""
     for name, model in MODELS.items():
-        begin, end = f"<!-- settings:{name} -->\n", f"<!-- /settings:{name} -->"
-        text = re.sub(f"{begin}.*?{end}", lambda _, table=manual(model): f"{begin}{table}{end}", text, flags=re.DOTALL)
+        before, begin, rest = text.partition(f"<!-- settings:{name} -->\n")
+        _, end, after = rest.partition(f"<!-- /settings:{name} -->")
+        text = before + begin + manual(model) + end + after
     return text
 
 

@@ -1,4 +1,4 @@
-"""Waiting on a condition with a deadline, instead of sleeping and hoping."""
+"""Waiting for a condition with a deadline, the only waiting that tests do."""
 
 import threading
 import time
@@ -8,13 +8,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _PAUSE = threading.Event()
-"""Never set: its wait() is the pause between two looks."""
 
 
-def wait_for(look: Callable[[], T], what: str, within: float = 10.0, every: float = 0.01) -> T:
-    """Call *look* until it returns something true, and return that; AssertionError after *within* seconds."""
+def until(probe: Callable[[], T], what: str, within: float = 30.0, pause: float = 0.05) -> T:
+    """Call *probe* until it returns something true, and return that; fails after *within* seconds, saying *what*."""
     deadline = time.monotonic() + within
-    while not (seen := look()):
-        assert time.monotonic() < deadline, f"in {within} s there was no {what}; seen last: {seen!r}"
-        _PAUSE.wait(every)
-    return seen
+    while True:
+        outcome = probe()
+        if outcome:
+            return outcome
+        if time.monotonic() > deadline:
+            raise AssertionError(f"Waited {within:g} s in vain: {what}; the last answer was {outcome!r}.")
+        _PAUSE.wait(pause)

@@ -23,19 +23,25 @@ def _sans(certificate: x509.Certificate) -> set[str]:
 def test_default_certificate_answers_before_there_is_docker_or_a_ca(stack: Stack) -> None:
     """HTTPS answers with a certificate of this installation's own while HAProxy is the only container."""
     stack.up("haproxy")
-    first = until(lambda: _certificate_or_none(stack), "a handshake on the TLS listener")
+    first = _first_certificate(stack)
     assert _sans(first) == {"localhost", "haproxy"}
     assert stack.http("one.test").status == 503
 
     stack.down()
     stack.up("haproxy", DEFAULT_CERT_SANS="box.lan, 192.0.2.7")
-    second = until(lambda: _certificate_or_none(stack), "a handshake on the TLS listener")
+    second = _first_certificate(stack)
     assert _sans(second) == {"box.lan", "192.0.2.7"}, "it is made anew when its names change"
 
     stack.down()
     stack.up("haproxy")
-    third = until(lambda: _certificate_or_none(stack), "a handshake on the TLS listener")
+    third = _first_certificate(stack)
     assert third.serial_number == second.serial_number, "it is kept over down and up"
+
+
+def _first_certificate(stack: Stack) -> x509.Certificate:
+    certificate = until(lambda: _certificate_or_none(stack), "a handshake on the TLS listener")
+    assert certificate
+    return certificate
 
 
 def _certificate_or_none(stack: Stack) -> x509.Certificate | None:
@@ -71,7 +77,7 @@ def test_from_nothing_to_trusted_and_kept(stack: Stack) -> None:
     stack.down()
     stack.up("production", "--wait")
     stack.up(*STACK)
-    until(lambda: _certificate_or_none(stack), "a handshake after the restart")
+    _first_certificate(stack)
     assert {name: stack.certificate(name).serial_number for name in NAMES} == serials
     until(lambda: "load balancer" in stack.log("letsencrypt"), "the first run after the restart")
     until(lambda: _healthy(stack, "letsencrypt"), "a healthy letsencrypt", within=60, pause=0.5)

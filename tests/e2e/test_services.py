@@ -24,7 +24,7 @@ def test_a_container_is_served_once_it_starts_and_dropped_when_it_stops(stack: S
 
 
 def test_traffic_flows_without_agent_and_docker_gate(stack: Stack) -> None:
-    """The agent killed and Docker out of reach: the last good routes stay, over a restart of HAProxy's container too."""
+    """The agent killed and Docker out of reach: the last good routes stay, over a restart of the container too."""
     stack.up("haproxy", "docker-gate", "app")
     until(lambda: stack.http("one.test").status == 200, "the web container")
     stack.compose("stop", "--timeout", "1", "docker-gate")
@@ -36,4 +36,3 @@ def test_traffic_flows_without_agent_and_docker_gate(stack: Stack) -> None:
     until(lambda: "Docker cannot be asked" in stack.log("haproxy"), "the one line that says so")
     stack.compose("start", "docker-gate")
     until(lambda: stack.status()["containers_as_of"] is not None, "Docker's answer")
-

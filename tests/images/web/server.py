@@ -32,9 +32,9 @@ class Application(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body.encode())
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815 - the name that the base class calls
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name that the base class gives it
+    def log_message(self, format: str, *args: Any) -> None:
         """Stay silent: the proxy logs what matters."""
 
 
