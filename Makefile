@@ -68,7 +68,7 @@ bench: toolbox build demo-image ## Measure a start, from nothing to trusted cert
 	@$(LIMIT) 1800 $(IN_TOOLBOX) python -m tests.bench.start
 
 format: toolbox ## Format the code, mend what ruff can, write the README's tables
-	@$(LIMIT) 120 $(IN_TOOLBOX) bash -c 'ruff format && ruff check --fix-only && python -m tests.readme'
+	@$(LIMIT) 120 $(IN_TOOLBOX) bash -c 'ruff format && ruff check --fix-only && python -m tests.readme && python -m tests.golden.case'
 
 clean: down ## Remove this project's images and caches; volumes stay
 	$(LIMIT) 180 docker compose down --rmi all

@@ -93,7 +93,7 @@ def _backend(
     pool = (server for claimant in claimants for server in servers[claimant][0])
     return Backend(
         # All claimants are in the digest: the first alone may also stand in another pool.
-        name=f"{_slug(claimants[0])}-{_digest(*claimants)}",
+        name=f"{_word(claimants[0])}-{_digest(*claimants)}",
         title=" ".join(map(_printable, claimants)),
         servers=tuple(sorted(pool)),
     )
@@ -101,8 +101,12 @@ def _backend(
 
 def _slug(text: str) -> str:
     """*text* as one word of HAProxy's configuration; what had to be changed gets a digest, so that no two collide."""
-    word = re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:_LONGEST_SLUG]
+    word = _word(text)
     return word if word == text else f"{word}-{_digest(text)}"
+
+
+def _word(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:_LONGEST_SLUG]
 
 
 def _printable(text: str) -> str:
