@@ -13,6 +13,7 @@ from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
 from proxy_agent.reconcile import Actual, Verify, plan
+from proxy_agent.refusals import Refusals
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.runtime import Running
@@ -86,9 +87,7 @@ class Agent:
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
         self._routing = Routing()
-        self._refused_configuration: perform.ConfigurationRefused | None = None
-        self._refused_at: datetime | None = None
-        self._refused_certificates: dict[str, str] = {}
+        self._refusals = Refusals(settings.resync_interval)
         self._failures = 0
         self._without_docker = 0
 
@@ -117,30 +116,21 @@ class Agent:
     def cycle(self) -> status.Status:
         """One look and what follows from it; trouble that the operator can act on is logged once and in the status."""
         now = self._clock()
-        decision, running, troubles, finished = None, None, [], False
-        if self._refused_at and now >= self._refused_at + self._settings.resync_interval:
-            # What HAProxy refused for a passing reason, a full disk perhaps, is worth another try.
-            self._refused_configuration = self._refused_at = None
+        self._refusals.forget_passing(now)
+        troubles = self._ask_docker(now)
+        decision, running, finished = None, None, False
         try:
-            troubles += self._ask_docker(now)
             running = self._runtime.running()
             stored = self._deployment.certificates()
             decision = self._decide(now, stored)
             self._act(decision, stored, running)
             finished = True
-            if self._refuses(decision):
-                troubles.append(str(self._refused_configuration))
-            self._failures = 0 if running else self._failures + 1
-        except perform.CertificateRefused as error:
-            # Said by the next look, and by each after it, among what had to be left out.
-            self._failures += 1
-            self._refused_certificates[error.bundle.fingerprint] = error.reason
-            self._refused_configuration = self._refused_at = None
         except OperationalError as error:
-            self._failures += 1
-            if isinstance(error, perform.ConfigurationRefused):
-                self._refused_configuration, self._refused_at = error, now
-            troubles.append(str(error))
+            if not self._refusals.learn(error, now):
+                troubles.append(str(error))
+        self._failures = 0 if finished and running else self._failures + 1
+        if decision:
+            troubles += self._refusals.of(decision.desired.configuration.identity)
         if running is None and self._failures > _PATIENCE:
             troubles.append("HAProxy does not answer on its runtime socket.")
         return self._report(now, decision, running, troubles, finished)
@@ -149,14 +139,16 @@ class Agent:
         """Renew what is known of the services; without an answer, what was known last goes on."""
         try:
             self._services = self._containers.services()
-            self._services_as_of = now
-            self._deployment.remember(self._services)
         except OperationalError as error:
             if self._services is None:
                 self._services = self._deployment.remembered()
             self._without_docker += 1
             return [f"{error} Routing stays as it was."] if self._without_docker > _PATIENCE else []
-        self._without_docker = 0
+        self._services_as_of, self._without_docker = now, 0
+        try:
+            self._deployment.remember(self._services)
+        except OperationalError as error:
+            return [str(error)]
         return []
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
@@ -165,7 +157,7 @@ class Agent:
             found=found or self._certificates.found(),
             self_signed=self._certificates.self_signed(self._settings.default_cert_sans, now),
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
-            refused=self._refused_certificates,
+            refused=self._refusals.certificates,
             now=now,
         )
         default_path = str(self._deployment.default_certificate)
@@ -173,19 +165,14 @@ class Agent:
         return decide(world, self._templates, path_of, default_path, self._settings.force_ssl)
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
-        refused = self._refused_configuration.configuration.identity if self._refused_configuration else None
+        refused = self._refusals.configuration
         actual = Actual(self._deployment.files(), stored, running, self._performer.seen, refused)
         actions = plan(decision.desired, actual)
         self._performer.perform(actions, stored, running is not None)
-        if not self._refuses(decision):
+        if decision.desired.configuration.identity != refused:
             if any(not isinstance(action, Verify) for action in actions):
                 self._say_what_changed(decision.routing)
             self._routing = decision.routing
-
-    def _refuses(self, decision: Decision) -> bool:
-        """Whether *decision* needs the configuration that HAProxy would not take."""
-        refused = self._refused_configuration
-        return refused is not None and refused.configuration.identity == decision.desired.configuration.identity
 
     def _say_what_changed(self, routing: Routing) -> None:
         before, after = self._routing.lines(), routing.lines()

@@ -26,7 +26,7 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
-from proxy_agent.daemon.errors import Skipped
+from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.files import write_whole
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import Identifier
@@ -38,6 +38,8 @@ DEFAULT_STEM = "default"
 _STEM = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]{0,200}")
 """Becomes a file name and a word of the crt-list."""
 _LARGEST_FILE = 256 * 1024
+_LARGEST_BUNDLE = 32_000
+"""Below ``tune.bufsize 32768``, with room for the command that loads it: some six hundred names."""
 
 Candidate = tuple[str, tuple[Path, ...]]
 """A stem with the files that make one bundle."""
@@ -94,18 +96,27 @@ class Certificates:
             bundle = parse_bundle("self-signed", self._self_signed.read_bytes())
             if is_current(bundle, names, now):
                 return bundle
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             pass
         pem = make_self_signed(names, now)
-        self._self_signed.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._self_signed.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OperationalError(f"Cannot write {self._self_signed}: {error.strerror}.") from error
         write_whole(self._self_signed, pem)
         log.info("Made a self-signed default certificate for %s.", ", ".join(map(str, names)))
         return parse_bundle("self-signed", pem)
 
     def watch(self, ring: Callable[[str], None]) -> None:
         """Have *ring* called whenever something changes in a folder; where that cannot be, the resync finds it."""
-        observer = Observer()
-        observer.daemon = True
+        try:
+            observer = Observer()
+            observer.daemon = True
+            # Started first: only then does schedule() itself meet the kernel's limits.
+            observer.start()
+        except OSError as error:
+            log.warning("Cannot watch for new certificates: %s; they are seen at the next resync.", error)
+            return
         for source, folder, _ in self._sources:
             if not folder.is_dir():
                 continue
@@ -113,7 +124,6 @@ class Certificates:
                 observer.schedule(_Ring(ring, source), str(folder), recursive=True)
             except OSError as error:
                 log.warning("Cannot watch %s: %s; changes in it are seen at the next resync.", folder, error)
-        observer.start()
 
     def _read(
         self, source: str, folder: Path, candidates: Callable[[Path], Iterator[Candidate]]
@@ -141,6 +151,8 @@ class Certificates:
         if any(file.stat().st_size > _LARGEST_FILE for file in files):
             raise ValueError(f"larger than {_LARGEST_FILE // 1024} KiB")
         bundle = parse_bundle(name, b"\n".join(file.read_bytes() for file in files))
+        if len(bundle.pem) > _LARGEST_BUNDLE:
+            raise ValueError(f"key, certificate and chain are larger together than {_LARGEST_BUNDLE} bytes")
         self._parsed[name] = (state, bundle)
         return bundle
 
@@ -178,7 +190,7 @@ def _custom_candidates(folder: Path) -> Iterator[Candidate]:
     names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
     for name in sorted(names):
         stem, _, suffix = name.rpartition(".")
-        if suffix == "crt" or (suffix == "key" and f"{stem}.crt" not in names):
+        if suffix == "crt" or (suffix == "key" and names.isdisjoint({f"{stem}.crt", f"{stem}.pem"})):
             yield stem, (folder / f"{stem}.key", folder / f"{stem}.crt")
         elif suffix == "pem" and f"{stem}.crt" not in names:
             yield stem, (folder / name,)

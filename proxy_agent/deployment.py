@@ -29,6 +29,8 @@ class Deployment:
     """The folder is ours alone: whoever uses it first holds its lock until the process ends."""
 
     def __init__(self, folder: Path) -> None:
+        # One spelling for each file below, whatever links lead here: "current" is compared with the others by path.
+        folder = folder.resolve()
         self._folder = folder
         self._current = folder / "current"
         self._generations = folder / "generations"

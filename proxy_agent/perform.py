@@ -1,7 +1,8 @@
 """Carrying out a plan: the one place that changes HAProxy and the files it reads."""
 
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -124,9 +125,11 @@ class Performer:
             case StoreCertificate(path, bundle):
                 self._deployment.store_certificate(path, bundle.pem)
             case LoadCertificate(path, bundle):
-                self._load(path, bundle, previous)
-            case AddCrtListLine(path, names):
-                self._runtime.add_to_crt_list(path, names)
+                with self._judging(path, bundle, previous):
+                    self._runtime.load_certificate(path, bundle.pem)
+            case AddCrtListLine(path, names, bundle):
+                with self._judging(path, bundle, previous):
+                    self._runtime.add_to_crt_list(path, names)
             case RemoveCrtListLine(line):
                 self._runtime.remove_from_crt_list(line)
             case ReplaceMap(path, entries):
@@ -142,9 +145,10 @@ class Performer:
                     self._runtime.unload_certificate(path)
                 self._deployment.remove_certificate(path)
 
-    def _load(self, path: str, bundle: Bundle, previous: Mapping[str, bytes]) -> None:
+    @contextlib.contextmanager
+    def _judging(self, path: str, bundle: Bundle, previous: Mapping[str, bytes]) -> Iterator[None]:
         try:
-            self._runtime.load_certificate(path, bundle.pem)
+            yield
         except RuntimeRefusal as error:
             # Left on disk, it would make the next reload fail for everybody.
             self._put_back(path, previous)
@@ -198,7 +202,7 @@ def _left_after_reload(actions: Iterable[Action]) -> tuple[Action, ...]:
     return tuple(
         ForgetCertificate(action.path, loaded=False) if isinstance(action, ForgetCertificate) else action
         for action in actions
-        if not isinstance(action, AddCrtListLine | RemoveCrtListLine | ReplaceMap)
+        if not isinstance(action, RemoveCrtListLine | ReplaceMap)
     )
 
 

@@ -55,10 +55,11 @@ class LoadCertificate:
 
 @dataclass(frozen=True)
 class AddCrtListLine:
-    """Have the running worker choose a bundle for names."""
+    """Have the running worker choose a bundle for names; only now does it say whether it can use a new one."""
 
     path: str
     names: tuple[str, ...]
+    bundle: Bundle
 
 
 @dataclass(frozen=True)
@@ -131,13 +132,13 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
         actions += _stores(changed, actual)
         actions.append(Deploy(desired.configuration))
     elif actual.running:
-        for path, bundle in changed.items():
-            # One by one: the refusal of one finds the others untouched.
-            actions += _stores({path: bundle}, actual)
-            actions.append(LoadCertificate(path, bundle))
-        # Disk first: where a command fails, a reload brings the worker to where the disk is.
+        late = _shrinking(changed, actual.running)
+        actions += _loads({path: bundle for path, bundle in changed.items() if path not in late}, actual)
+        actions += _new_lines(desired, actual.running)
+        # Once HAProxy has taken each bundle, and before the rest: where that fails, a reload does what the disk says.
         actions += _file_changes(desired, actual)
-        actions += _crt_list_changes(desired, actual.running)
+        actions += _old_lines(desired, actual.running)
+        actions += _loads(late, actual)
         if not _is_refused(desired, actual):
             actions += _map_changes(desired, actual.running)
     else:
@@ -170,6 +171,20 @@ def _stores(changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:
             yield StoreCertificate(path, bundle)
 
 
+def _loads(changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:
+    """One by one: the refusal of one finds the others untouched."""
+    for path, bundle in changed.items():
+        yield from _stores({path: bundle}, actual)
+        yield LoadCertificate(path, bundle)
+
+
+def _shrinking(changed: Mapping[str, Bundle], running: Running) -> Mapping[str, Bundle]:
+    """The bundles without a name that their predecessor still answers for: first that name finds another home."""
+    answered = {(line.path, name) for line in running.crt_list for name in line.names}
+    lost = {path for path, name in answered if path in changed and name not in changed[path].identifiers}
+    return {path: bundle for path, bundle in changed.items() if path in lost}
+
+
 def _changed_certificates(desired: Desired, actual: Actual) -> dict[str, Bundle]:
     loaded = actual.running.certificates if actual.running else None
     return {
@@ -180,14 +195,17 @@ def _changed_certificates(desired: Desired, actual: Actual) -> dict[str, Bundle]
     }
 
 
-def _crt_list_changes(desired: Desired, running: Running) -> Iterator[Action]:
-    """New lines before old ones go: a name that moves from one bundle to another is never without."""
+def _new_lines(desired: Desired, running: Running) -> Iterator[Action]:
+    """They come before old ones go: a name that moves from one bundle to another is never without."""
     there = {(line.path, frozenset(line.names)) for line in running.crt_list}
-    wanted = {(path, frozenset(names)) for path, names in desired.configuration.crt_list}
-    seen: set[tuple[str, frozenset[str]]] = set()
     for path, names in desired.configuration.crt_list:
         if (path, frozenset(names)) not in there:
-            yield AddCrtListLine(path, names)
+            yield AddCrtListLine(path, names, desired.certificates[path])
+
+
+def _old_lines(desired: Desired, running: Running) -> Iterator[Action]:
+    wanted = {(path, frozenset(names)) for path, names in desired.configuration.crt_list}
+    seen: set[tuple[str, frozenset[str]]] = set()
     for line in running.crt_list:
         key = (line.path, frozenset(line.names))
         if key not in wanted or key in seen:

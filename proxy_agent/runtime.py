@@ -32,6 +32,10 @@ class RuntimeRefusal(OperationalError):
     """HAProxy answered a runtime command otherwise than with success; what it served before, it still serves."""
 
 
+class RuntimeUnreachable(OperationalError):
+    """HAProxy is not there, or does not answer in time."""
+
+
 @dataclass(frozen=True, order=True)
 class CrtListLine:
     """One line of the running crt-list."""
@@ -86,7 +90,7 @@ class Runtime:
                 crt_list=tuple(self._crt_list_lines()),
                 maps={path: self._map(path) for path in self._maps},
             )
-        except (FileNotFoundError, ConnectionError):
+        except RuntimeUnreachable:
             return None
 
     def load_certificate(self, path: str, pem: bytes) -> None:
@@ -106,7 +110,8 @@ class Runtime:
 
     def unload_certificate(self, path: str) -> None:
         """Forget a certificate that no line of the crt-list names any more; raises RuntimeRefusal."""
-        self._demand(f"del ssl cert {path}", "deleted!")
+        # With the path: a refusal ends in "can't be deleted!".
+        self._demand(f"del ssl cert {path}", f"'{path}' deleted!")
 
     def add_to_crt_list(self, path: str, names: Iterable[str]) -> None:
         """Answer for *names* with the certificate *path* too; raises RuntimeRefusal."""
@@ -163,7 +168,10 @@ class Runtime:
             raise RuntimeRefusal(f"HAProxy answered {command.splitlines()[0]!r} with {answer!r}.")
 
     def _ask(self, command: str) -> str:
-        return _exchange(self._admin, command, _TIMEOUT)
+        try:
+            return _exchange(self._admin, command, _TIMEOUT)
+        except OSError as error:
+            raise RuntimeUnreachable(f"HAProxy does not answer on its runtime socket: {error}.") from error
 
 
 def _exchange(path: Path, command: str, timeout: float) -> str:

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -78,6 +79,8 @@ class Settings(environment.Settings):
     resync_interval: environment.Duration = Field(
         alias="RESYNC_INTERVAL",
         default=environment.parse_duration("60s"),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=1),
         description="How often the agent looks at everything again without being rung: the most a lost event costs.",
         json_schema_extra={"accepts": "a length of time such as 90s or 5m", "default_text": "60s"},
     )

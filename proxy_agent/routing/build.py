@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.metadata import VIRTUAL_HOST, server_port, setting
@@ -24,11 +24,11 @@ def build(services: Iterable[Service], covered: Callable[[str], bool], force_ssl
     scheme is redirected to https once it is covered; *force_ssl* makes that always (True) or never (False).
     Services that ask for the same host on the same listener serve it together, as one pool.
     """
-    by_name = {service.name: service for service in services if _asks(service)}
+    asking = {service.name: service for service in services if _asks(service)}
+    by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     entries = {name: _virtual_hosts(service) for name, service in by_name.items()}
     servers = {name: _servers(service) for name, service in by_name.items()}
-    reachable = {name for name, (pool, _) in servers.items() if pool}
-    claims = _claims({name: hosts for name, (hosts, _) in entries.items()}, reachable)
+    claims = _claims({name: hosts for name, (hosts, _) in entries.items()})
     pools = {claimants: _backend(claimants, servers) for claimants in claims.values()}
     automatic = {entry.host for hosts, _ in entries.values() for entry in hosts if entry.scheme is None}
 
@@ -37,7 +37,8 @@ def build(services: Iterable[Service], covered: Callable[[str], bool], force_ssl
         redirect = wanted and listener == "plain" and ("tls", host) in claims
         return Route(listener, host, pools[claims[listener, host]].name, redirect)
 
-    skipped = [reason for _, reasons in (*entries.values(), *servers.values()) for reason in reasons]
+    elsewhere = [_servers(service) for name, service in asking.items() if name not in by_name]
+    skipped = [reason for _, reasons in (*entries.values(), *servers.values(), *elsewhere) for reason in reasons]
     return Routing(
         backends=tuple(sorted(pools.values())),
         routes=tuple(sorted(route(listener, host) for listener, host in claims)),
@@ -47,6 +48,11 @@ def build(services: Iterable[Service], covered: Callable[[str], bool], force_ssl
 
 def _asks(service: Service) -> bool:
     return any(setting(container, VIRTUAL_HOST) for container in service.containers)
+
+
+def _is_beside_us(service: Service) -> bool:
+    """A service on other networks only is somebody else's, another stack perhaps: it may not even cause a reload."""
+    return any(container.address for container in service.containers)
 
 
 def _virtual_hosts(service: Service) -> tuple[tuple[VirtualHost, ...], tuple[Skipped, ...]]:
@@ -77,14 +83,13 @@ def _server(container: Container) -> Server:
     return Server(_slug(container.name), container.address, server_port(container))
 
 
-def _claims(hosts: Mapping[str, tuple[VirtualHost, ...]], reachable: Set[str]) -> Claims:
-    """A service that HAProxy cannot reach has its hosts answered with 503, but takes none from one that it can."""
+def _claims(hosts: Mapping[str, tuple[VirtualHost, ...]]) -> Claims:
     claims: dict[tuple[Listener, str], set[str]] = defaultdict(set)
     for service, entries in hosts.items():
         for entry in entries:
             for listener in entry.listeners:
                 claims[listener, entry.host].add(service)
-    return {key: tuple(sorted(claimants & reachable or claimants)) for key, claimants in claims.items()}
+    return {key: tuple(sorted(claimants)) for key, claimants in claims.items()}
 
 
 def _backend(

@@ -84,13 +84,13 @@ class Routing:
 
 
 def _sentence(host: str, routes: list[Route], backends: Mapping[str, Backend]) -> str:
-    by_listener = {route.listener: route for route in routes}
     schemes: dict[Listener, str] = {"plain": "http", "tls": "https"}
-    parts = []
-    for listener, scheme in schemes.items():
-        if route := by_listener.get(listener):
-            parts.append(f"{scheme} {'redirected to https' if route.redirect else _pool(backends[route.backend])}")
-    return f"{host}: {', '.join(dict.fromkeys(parts))}"
+    by_answer: dict[str, list[str]] = {}
+    for route in sorted(routes):
+        answer = "redirected to https" if route.redirect else _pool(backends[route.backend])
+        by_answer.setdefault(answer, []).append(schemes[route.listener])
+    parts = (f"{' and '.join(names)} {answer}" for answer, names in by_answer.items())
+    return f"{host}: {', '.join(parts)}"
 
 
 def _pool(backend: Backend) -> str:

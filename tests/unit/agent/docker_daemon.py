@@ -1,0 +1,129 @@
+"""A stand-in for the Docker daemon on a Unix socket: lists, inspects and streams events as a test tells it."""
+
+import json
+import queue
+import re
+import threading
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingMixIn, UnixStreamServer
+from typing import Any
+
+VERSION = {"ApiVersion": "1.47", "MinAPIVersion": "1.24"}
+_CONTAINER = re.compile(r"/containers/([^/]+)/json")
+
+
+class Daemon:
+    """What the daemon knows, and how it misbehaves."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        self.listed: dict[str, dict[str, Any]] = {}
+        self.configs: dict[str, dict[str, Any]] = {}
+        self.asked: list[str] = []
+        self.answers: dict[str, tuple[int, bytes]] = {}
+        """Status and body in place of the right ones, by path."""
+        self.events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        """What the stream of events delivers; None ends it."""
+
+    def run(
+        self,
+        number: int,
+        name: str,
+        networks: Mapping[str, str] | None = None,
+        labels: Mapping[str, str] | None = None,
+        environment: tuple[str, ...] = (),
+        ports: tuple[str, ...] = (),
+    ) -> str:
+        """Start a container; its id."""
+        identifier = f"{number:064x}"
+        attached = {} if networks is None else dict(networks)
+        self.listed[identifier] = {
+            "Id": identifier,
+            "Names": [f"/{name}"],
+            "Labels": dict(labels or {}),
+            "NetworkSettings": {
+                "Networks": {
+                    network: {"NetworkID": f"id-of-{network}", "IPAddress": address, "GlobalIPv6Address": ""}
+                    for network, address in attached.items()
+                }
+            },
+        }
+        self.configs[identifier] = {
+            "Env": list(environment),
+            "Labels": dict(labels or {}),
+            "ExposedPorts": {port: {} for port in ports},
+        }
+        return identifier
+
+    def answer(self, path: str) -> tuple[int, bytes]:
+        """Status and body for a path without its version."""
+        self.asked.append(path)
+        if path in self.answers:
+            return self.answers[path]
+        if path == "/version":
+            return 200, json.dumps(VERSION).encode()
+        if path == "/containers/json":
+            return 200, json.dumps(list(self.listed.values())).encode()
+        inspected = _CONTAINER.fullmatch(path)
+        if inspected and inspected[1] in self.configs:
+            return 200, json.dumps({"Id": inspected[1], "Config": self.configs[inspected[1]]}).encode()
+        return 404, b'{"message": "No such container"}'
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: "_Server"
+
+    def do_GET(self) -> None:
+        """Answer, or stream."""
+        path = re.sub(r"^/v[0-9.]+", "", self.path.partition("?")[0])
+        if path == "/events":
+            self._stream()
+            return
+        status, body = self.server.daemon.answer(path)
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self) -> None:
+        self.server.daemon.asked.append(self.path)
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.flush()
+        while (event := self.server.daemon.events.get()) is not None:
+            line = json.dumps(event).encode() + b"\n"
+            self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = True
+
+    def log_message(self, *_: Any) -> None:
+        """A Unix socket's client has no address to write down."""
+
+
+class _Server(ThreadingMixIn, UnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 16
+
+    def __init__(self, path: Path, daemon: Daemon) -> None:
+        self.daemon = daemon
+        super().__init__(str(path), _Handler)
+
+
+def start(path: Path) -> tuple[Daemon, Callable[[], None]]:
+    """A daemon that listens on *path*, and what stops it."""
+    daemon = Daemon(f"unix://{path}")
+    server = _Server(path, daemon)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+
+    def stop() -> None:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+    return daemon, stop

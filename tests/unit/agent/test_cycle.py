@@ -1,0 +1,467 @@
+"""proxy_agent.agent: one look after another, between stand-ins for the world."""
+
+import logging
+from datetime import timedelta
+
+import pytest
+
+from proxy_agent.daemon.errors import OperationalError, Skipped
+from proxy_agent.daemon.wakeup import Wakeup
+from proxy_agent.routing.render import PLAIN_MAP, REDIRECT_MAP, TLS_MAP
+from proxy_agent.status import Status
+from tests.unit.agent.fakes import NOW, SELF_SIGNED, House, bundle, service
+
+SHOP = service("shop", "a.test")
+MINUTE = timedelta(seconds=60)
+
+
+@pytest.fixture
+def house(caplog: pytest.LogCaptureFixture) -> House:
+    """An agent beside a HAProxy that runs, with nothing to serve yet, and a log that is still empty."""
+    caplog.set_level(logging.INFO)
+    house = House()
+    house.boot()
+    house.haproxy.journal.clear()
+    caplog.clear()
+    return house
+
+
+# Services
+
+
+def test_a_service_is_served_after_one_look(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """A new backend costs one reload and one line."""
+    house.containers.known = (SHOP,)
+    status = house.look()
+    assert house.haproxy.journal == ["reload"]
+    assert house.haproxy.maps[PLAIN_MAP].keys() == house.haproxy.maps[TLS_MAP].keys() == {"a.test"}
+    assert caplog.messages == ["a.test: http and https served by shop (10.0.0.1:80)"]
+    assert [(route.listener, route.host, route.servers) for route in status.routes] == [
+        ("plain", "a.test", ("shop-1 10.0.0.1:80",)),
+        ("tls", "a.test", ("shop-1 10.0.0.1:80",)),
+    ]
+
+
+def test_another_host_of_a_known_service_is_no_reload(house: House) -> None:
+    """Its maps change in the worker that runs, and on disk."""
+    house.containers.known = (SHOP,)
+    house.look()
+    house.haproxy.journal.clear()
+    house.containers.known = (service("shop", "a.test,b.test"),)
+    house.look()
+    assert house.haproxy.journal == [f"replace_map {PLAIN_MAP}", f"replace_map {TLS_MAP}"]
+    assert b"b.test " in house.disk.files()[TLS_MAP]
+
+
+def test_a_service_that_is_gone_is_said_to_be(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """An operator who stopped it sees that it had its effect."""
+    house.containers.known = (SHOP,)
+    house.look()
+    caplog.clear()
+    house.containers.known = ()
+    assert house.look().routes == ()
+    assert caplog.messages == ["a.test is no longer served."]
+
+
+def test_what_was_left_out_is_said_once_and_stays_in_the_status(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """The log tells when it began, the status whether it lasts."""
+    house.containers.known = (service("shop", "a.test,*.b.test"),)
+    first = house.look()
+    caplog.clear()
+    second = house.look()
+    reason = "shop: VIRTUAL_HOST: '*.b.test' is a pattern: write each host out"
+    assert first.problems == second.problems == (reason,)
+    assert caplog.messages == []
+
+
+# Docker
+
+
+def test_without_docker_the_last_services_stay(house: House) -> None:
+    """An error is no answer."""
+    house.containers.known = (SHOP,)
+    served = house.look().routes
+    house.containers.failure = "Docker cannot be asked for containers: Connection refused."
+    house.containers.known = ()
+    for _ in range(20):
+        assert house.look().routes == served
+    assert house.haproxy.journal == ["reload"]
+
+
+def test_a_docker_that_stays_away_is_said_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Not at once, for containers start in any order; then with its reason, and again when it is mended."""
+    house.containers.failure = "Docker cannot be asked for containers: Connection refused."
+    problems = [house.look().problems for _ in range(8)]
+    sentence = "Docker cannot be asked for containers: Connection refused. Routing stays as it was."
+    assert problems == [()] * 5 + [(sentence,)] * 3
+    house.containers.failure = ""
+    house.look()
+    assert caplog.messages == [sentence, "Mended: the agent's own work"]
+
+
+def test_the_status_tells_how_old_the_answer_of_docker_is(house: House) -> None:
+    """As of when it is known what runs."""
+    house.now += MINUTE
+    house.containers.failure = "no Docker"
+    status = house.look()
+    assert (status.cycle_at, status.containers_as_of) == (NOW + MINUTE, NOW)
+
+
+def test_after_a_restart_without_docker_the_remembered_services_are_served(house: House) -> None:
+    """A host that comes up in a bad order serves what it served before."""
+    house.containers.known = (SHOP,)
+    served = house.look().routes
+    house.haproxy.kill()
+    house.containers.failure = "no Docker"
+    house.boot()
+    assert house.look().routes == served
+    assert house.look().containers_as_of is None
+
+
+# HAProxy
+
+
+def test_while_haproxy_is_away_its_files_are_put_right(house: House) -> None:
+    """It comes up with what has changed meanwhile."""
+    house.haproxy.kill()
+    house.containers.known = (SHOP,)
+    new = house.issue("a", "a.test")
+    status = house.look()
+    assert not status.haproxy_running
+    house.haproxy.start()
+    assert house.haproxy.serves("a.test") == new.serial
+    assert house.haproxy.maps[REDIRECT_MAP] == {"a.test": "https"}
+
+
+def test_a_haproxy_that_stays_away_is_said_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Not at once: its supervisor needs a moment."""
+    house.haproxy.kill()
+    for _ in range(8):
+        house.look()
+    house.haproxy.start()
+    house.look()
+    sentence = "HAProxy does not answer on its runtime socket."
+    assert caplog.messages == [sentence, "Mended: the agent's own work"]
+
+
+def test_a_haproxy_that_was_started_anew_is_as_the_one_before(house: House) -> None:
+    """Nothing has to be told to it, for everything was on disk."""
+    house.containers.known = (SHOP,)
+    new = house.issue("a", "a.test")
+    house.look()
+    house.haproxy.kill()
+    house.haproxy.start()
+    house.haproxy.journal.clear()
+    house.look()
+    assert house.haproxy.journal == []
+    assert house.haproxy.serves("a.test") == new.serial
+
+
+def test_an_agent_that_was_started_anew_changes_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """It finds everything as it left it, and proves by handshakes what it says, without a word in the log."""
+    house.containers.known = (SHOP,)
+    house.issue("a", "a.test")
+    house.look()
+    house.haproxy.journal.clear()
+    writes = house.disk.writes
+    caplog.clear()
+    house.agent = house.another_agent()
+    status = house.look()
+    assert house.haproxy.journal == []
+    assert house.disk.writes == writes
+    assert [certificate.served for certificate in status.certificates] == [True, True]
+    assert caplog.messages == []
+
+
+# Certificates
+
+
+def test_a_certificate_takes_effect_and_redirects(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """A host is redirected from the moment it has a certificate, without a reload."""
+    house.containers.known = (SHOP,)
+    house.look()
+    house.haproxy.journal.clear()
+    caplog.clear()
+    new = house.issue("a", "a.test")
+    status = house.look()
+    assert "reload" not in house.haproxy.journal
+    assert house.haproxy.serves("a.test") == new.serial
+    assert house.haproxy.maps[REDIRECT_MAP] == {"a.test": "https"}
+    assert caplog.messages == [
+        f"Clients of a.test now get the certificate issued/a, valid until {new.not_after:%Y-%m-%d %H:%M} UTC.",
+        "a.test: http redirected to https, https served by shop (10.0.0.1:80)",
+    ]
+    assert [(item.name, item.served) for item in status.certificates] == [("issued/a", True), ("self-signed", True)]
+
+
+def test_a_certificate_that_haproxy_refuses_costs_itself(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """The old one stays, others are taken, and the reason is said once."""
+    old = house.issue("a", "a.test")
+    house.look()
+    caplog.clear()
+    house.haproxy.too_weak = {house.issue("a", "a.test").fingerprint}
+    other = house.issue("b", "b.test")
+    problems = [house.look().problems for _ in range(4)][-1]
+    assert problems == ("issued/a: ee key too small",)
+    assert house.haproxy.serves("a.test") == old.serial
+    assert house.haproxy.serves("b.test") == other.serial
+    assert caplog.messages.count("issued/a: ee key too small") == 1
+    assert not [message for message in caplog.messages if "Mended" in message]
+
+
+def test_two_certificates_that_haproxy_refuses_cost_themselves(house: House) -> None:
+    """Each is replaced by the last good one under its name."""
+    old = [house.issue("a", "a.test"), house.issue("b", "b.test")]
+    house.look()
+    house.haproxy.too_weak = {house.issue("a", "a.test").fingerprint, house.issue("b", "b.test").fingerprint}
+    for _ in range(4):
+        house.look()
+    assert [house.haproxy.serves("a.test"), house.haproxy.serves("b.test")] == [item.serial for item in old]
+
+
+def test_a_refused_certificate_that_arrives_with_a_new_service_costs_itself(house: House) -> None:
+    """The service is served a moment later, with the certificate that was good before."""
+    old = house.issue("a", "a.test")
+    house.look()
+    house.haproxy.too_weak = {house.issue("a", "a.test").fingerprint}
+    house.containers.known = (SHOP,)
+    problems = [house.look().problems for _ in range(4)][-1]
+    assert problems == ("issued/a: ee key too small",)
+    assert house.haproxy.serves("a.test") == old.serial
+    assert house.haproxy.maps[TLS_MAP].keys() == {"a.test"}
+
+
+def test_an_unreadable_certificate_leaves_the_last_good_one(house: House) -> None:
+    """A file that turned bad changes nothing but the status."""
+    good = house.issue("a", "a.test")
+    house.look()
+    house.certificates.sources["issued"] = ()
+    house.certificates.skipped = (Skipped("a.pem", "there is no private key in it"),)
+    house.certificates.doubtful = frozenset({"issued/a"})
+    assert house.look().problems == ("a.pem: there is no private key in it",)
+    assert house.haproxy.serves("a.test") == good.serial
+
+
+def test_an_unreadable_folder_leaves_all_its_certificates(house: House) -> None:
+    """Nothing found because nothing could be read is not nothing there."""
+    good = [house.issue(name, f"{name}.test") for name in "abc"]
+    house.look()
+    house.haproxy.journal.clear()
+    house.certificates.sources["issued"] = ()
+    house.certificates.doubtful = frozenset({"issued/"})
+    house.look()
+    assert house.haproxy.journal == []
+    assert [house.haproxy.serves(f"{name}.test") for name in "abc"] == [item.serial for item in good]
+
+
+@pytest.mark.parametrize("names", [("d.test",), ("192.0.2.1",)])
+def test_a_default_certificate_that_turned_bad_stays_the_default(house: House, names: tuple[str, ...]) -> None:
+    """The user's own default, too, is replaced only by something that can be used."""
+    default = bundle("custom/default", *names)
+    house.certificates.sources["custom"] = (default,)
+    house.look()
+    house.haproxy.journal.clear()
+    house.certificates.sources["custom"] = ()
+    house.certificates.doubtful = frozenset({"custom/default"})
+    house.look()
+    assert house.haproxy.serial(None) == default.serial
+    assert house.haproxy.journal == []
+
+
+def test_a_default_certificate_that_is_gone_makes_way(house: House) -> None:
+    """Without it, the agent's own answers again."""
+    house.certificates.sources["custom"] = (bundle("custom/default", "d.test"),)
+    house.look()
+    house.certificates.sources["custom"] = ()
+    house.look()
+    assert house.haproxy.serial(None) == SELF_SIGNED.serial
+
+
+def test_a_default_certificate_that_haproxy_refuses_leaves_the_one_before(house: House) -> None:
+    """And the reason is in the status."""
+    weak = bundle("custom/default", "d.test")
+    house.haproxy.too_weak = {weak.fingerprint}
+    house.certificates.sources["custom"] = (weak,)
+    problems = [house.look().problems for _ in range(3)][-1]
+    assert problems == ("custom/default: ee key too small",)
+    assert house.haproxy.serial(None) == SELF_SIGNED.serial
+
+
+def test_an_expired_certificate_is_served_and_reported(house: House) -> None:
+    """Nothing better covers its names; the operator reads it, and the host stays redirected."""
+    expired = house.issue("a", "a.test", days=-1)
+    status = house.look()
+    assert house.haproxy.serves("a.test") == expired.serial
+    assert status.problems == ("issued/a: expired on 2026-11-21 12:00 UTC, and nothing newer covers its names",)
+
+
+def test_a_certificate_that_clients_do_not_get_is_an_error_until_they_do(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a handshake showed is what is said, for as long as it is so."""
+    house.haproxy.shows_anyway = {"a.test": 5}
+    house.issue("a", "a.test")
+    sentence = "A handshake for issued/a showed another certificate, and a reload did not help."
+    assert [house.look().problems for _ in range(3)] == [(sentence,)] * 3
+    assert house.haproxy.journal.count("reload") == 1
+    house.haproxy.shows_anyway = {}
+    assert house.look().problems == ()
+    assert caplog.messages == [sentence, "Mended: what clients get"]
+
+
+# Refused configurations
+
+
+def test_a_refused_configuration_leaves_the_running_one(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """It is said once, stays in the status as long as it lasts, and costs no second attempt until the resync."""
+    house.containers.known = (SHOP,)
+    served = house.look().routes
+    caplog.clear()
+    house.haproxy.journal.clear()
+    house.haproxy.refused_line = b"backend bad"
+    house.containers.known = (SHOP, service("bad", "b.test"))
+    statuses = [house.look() for _ in range(4)]
+    (sentence,) = {problem for status in statuses for problem in status.problems}
+    assert [status.problems for status in statuses] == [(sentence,)] * 4
+    assert sentence.startswith("HAProxy refuses the new configuration")
+    assert caplog.messages == [sentence]
+    assert all(status.routes == served for status in statuses)
+    assert house.haproxy.journal == []
+
+
+def test_the_next_good_configuration_is_taken(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Without a restart, and with a line that says so."""
+    house.haproxy.refused_line = b"backend bad"
+    house.containers.known = (service("bad", "b.test"),)
+    house.look()
+    house.containers.known = (SHOP,)
+    status = house.look()
+    assert {route.host for route in status.routes} == {"a.test"}
+    assert status.problems == ()
+    assert caplog.messages[-1] == "Mended: the agent's own work"
+
+
+def test_certificates_are_taken_while_a_configuration_is_refused(house: House) -> None:
+    """A renewal does not wait for somebody to repair a route."""
+    house.haproxy.refused_line = b"backend bad"
+    house.containers.known = (service("bad", "b.test"),)
+    house.look()
+    new = house.issue("a", "a.test")
+    house.look()
+    assert house.haproxy.serves("a.test") == new.serial
+    assert house.haproxy.maps[TLS_MAP] == {}, "its maps name a backend that does not run"
+
+
+def test_a_refused_configuration_is_tried_again_after_a_resync(house: House) -> None:
+    """The reason may have passed: a full disk, a port that somebody else held."""
+    house.haproxy.port_taken = True
+    house.containers.known = (SHOP,)
+    for _ in range(5):
+        house.look()
+        house.now += timedelta(seconds=11)
+    assert house.haproxy.journal == ["reload"], "each attempt stops the listeners for two seconds"
+    house.haproxy.port_taken = False
+    house.now += timedelta(seconds=11)
+    assert {route.host for route in house.look().routes} == {"a.test"}
+
+
+# Preparing a start
+
+
+def test_the_first_start_of_all_has_a_configuration(house: House) -> None:
+    """Without Docker, without services, without a certificate of anybody's: HAProxy starts."""
+    assert house.haproxy.serial(None) == SELF_SIGNED.serial
+    assert house.disk.files()[TLS_MAP] == b""
+
+
+def test_a_start_with_a_bad_certificate_starts_on_what_was_good(house: House) -> None:
+    """A container that is restarted with a certificate in its folder that HAProxy refuses does not stay down."""
+    house.containers.known = (SHOP,)
+    good = house.issue("b", "b.test")
+    house.look()
+    house.haproxy.kill()
+    house.haproxy.too_weak = {house.issue("a", "a.test").fingerprint}
+    house.boot()
+    assert house.haproxy.serves("b.test") == good.serial
+    assert house.haproxy.maps[TLS_MAP].keys() == {"a.test"}
+
+
+def test_a_first_start_with_a_bad_certificate_starts_without_it(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """Where nothing was good before, a configuration without any service or certificate is."""
+    house.disk.current, house.disk.generations, house.disk.stored = None, {}, {}
+    house.haproxy.kill()
+    house.haproxy.too_weak = {house.issue("a", "a.test").fingerprint}
+    house.boot()
+    assert house.haproxy.serial(None) == SELF_SIGNED.serial
+    assert "ee key too small" in caplog.text
+
+
+def test_a_start_after_an_update_that_broke_the_templates_keeps_the_old_configuration(house: House) -> None:
+    """What HAProxy would refuse is not put in the place of what it accepts."""
+    house.containers.known = (SHOP,)
+    house.look()
+    house.haproxy.kill()
+    current = house.disk.current
+    house.disk.services = (SHOP, service("bad", "b.test"))
+    house.haproxy.refused_line = b"backend bad"
+    house.another_agent().prepare()
+    assert house.disk.current == current
+    house.haproxy.start()
+
+
+def test_a_start_that_cannot_write_says_so(house: House) -> None:
+    """Then there is nothing that HAProxy could start on, and the container must fail visibly."""
+    house.disk.current, house.disk.generations = None, {}
+    house.disk.failure = "Cannot write below /state: Read-only file system."
+    with pytest.raises(OperationalError, match="Read-only file system"):
+        house.another_agent().prepare()
+
+
+# The loop
+
+
+class Clockwork(Wakeup):
+    """A wakeup that notes how long the loop wants to sleep, and stops it in the end."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.slept: list[float] = []
+        self._looks = looks
+
+    def wait(self, timeout: float) -> frozenset[str]:
+        """Do not sleep."""
+        self.slept.append(timeout)
+        if len(self.slept) == self._looks:
+            self.stop()
+        return frozenset()
+
+
+def test_every_look_ends_in_a_status_and_a_sleep(house: House) -> None:
+    """As long as the resync interval when all is well, and no longer than until the loop is stopped."""
+    published: list[Status] = []
+    clockwork = Clockwork(3)
+    house.agent.run(clockwork, published.append)
+    assert clockwork.slept == [60.0, 60.0, 60.0]
+    assert len(published) == 3
+
+
+def test_failures_are_retried_soon_and_then_more_seldom(house: House) -> None:
+    """From a quarter of a second, doubling, up to half a minute."""
+    house.haproxy.kill()
+    clockwork = Clockwork(10)
+    house.agent.run(clockwork, lambda _: None)
+    assert clockwork.slept == [0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
+def test_a_refused_configuration_is_not_a_failure_at_every_look(house: House) -> None:
+    """The look after it takes what can be taken, and then the loop sleeps as long as ever."""
+    house.haproxy.refused_line = b"backend bad"
+    house.containers.known = (service("bad", "b.test"),)
+    clockwork = Clockwork(3)
+    house.agent.run(clockwork, lambda _: None)
+    assert clockwork.slept == [0.25, 60.0, 60.0]
+
+
+def test_the_status_says_when_the_next_one_is_overdue(house: House) -> None:
+    """After two resyncs without one, the agent hangs or is gone."""
+    assert house.look().stale_after == NOW + 2 * MINUTE
