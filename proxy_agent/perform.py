@@ -19,8 +19,9 @@ from proxy_agent.reconcile import (
     Verify,
     WriteFile,
 )
-from proxy_agent.routing.render import CONFIGURATION, Configuration
+from proxy_agent.routing.render import CONFIGURATION, SERVER_CHECK, Configuration
 from proxy_agent.runtime import CrtListLine, RuntimeRefusal, Verdict
+from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer, ServerAction
 from proxy_agent.tls.bundle import Bundle
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ class Runtime(Protocol):
     def add_to_crt_list(self, path: str, names: Iterable[str]) -> None: ...
     def remove_from_crt_list(self, line: CrtListLine) -> None: ...
     def replace_map(self, path: str, entries: Mapping[str, str]) -> None: ...
+    def add_server(self, backend: str, server: str, parameters: str) -> None: ...
+    def move_server(self, backend: str, server: str, address: str, port: int) -> None: ...
+    def remove_server(self, backend: str, server: str) -> None: ...
     def reload(self) -> Verdict: ...
 
 
@@ -134,6 +138,8 @@ class Performer:
                 self._runtime.remove_from_crt_list(line)
             case ReplaceMap(path, entries):
                 self._runtime.replace_map(path, entries)
+            case AddServer() | MoveServer() | RemoveServer():
+                self._change_server(action)
             case WriteFile(name, content):
                 self._deployment.write(name, content)
             case Deploy(configuration):
@@ -144,6 +150,15 @@ class Performer:
                 if loaded:
                     self._runtime.unload_certificate(path)
                 self._deployment.remove_certificate(path)
+
+    def _change_server(self, action: ServerAction) -> None:
+        match action:
+            case AddServer(backend, server, parameters):
+                self._runtime.add_server(backend, server, f"{parameters} {SERVER_CHECK}")
+            case MoveServer(backend, server, address, port):
+                self._runtime.move_server(backend, server, address, port)
+            case RemoveServer(backend, server):
+                self._runtime.remove_server(backend, server)
 
     @contextlib.contextmanager
     def _judging(self, path: str, bundle: Bundle, previous: Mapping[str, bytes]) -> Iterator[None]:
@@ -202,7 +217,7 @@ def _left_after_reload(actions: Iterable[Action]) -> tuple[Action, ...]:
     return tuple(
         ForgetCertificate(action.path, loaded=False) if isinstance(action, ForgetCertificate) else action
         for action in actions
-        if not isinstance(action, RemoveCrtListLine | ReplaceMap)
+        if not isinstance(action, RemoveCrtListLine | ReplaceMap | ServerAction)
     )
 
 

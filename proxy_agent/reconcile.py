@@ -7,8 +7,9 @@ in the running worker; only a changed ``haproxy.cfg`` costs a reload, which then
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, Configuration
+from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, Configuration, identity_in
 from proxy_agent.runtime import CrtListLine, Running
+from proxy_agent.server_changes import ServerAction, server_changes
 from proxy_agent.tls.bundle import Bundle
 
 
@@ -120,6 +121,7 @@ Action = (
     | Deploy
     | Verify
     | ForgetCertificate
+    | ServerAction
 )
 
 
@@ -140,6 +142,7 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
         actions += _old_lines(desired, actual.running)
         actions += _loads(late, actual)
         if not _is_refused(desired, actual):
+            actions += server_changes(desired.configuration.backends, actual.running.servers)
             actions += _map_changes(desired, actual.running)
     else:
         return ()
@@ -161,8 +164,8 @@ def _needs_deployment(desired: Desired, actual: Actual, changed: Mapping[str, Bu
     if actual.running is None:
         # HAProxy will start on these files alone, and nobody can ask it then to take a part of them back.
         return bool(changed) or any(_file_changes(desired, actual))
-    text, running = actual.files.get(CONFIGURATION), actual.running.configuration
-    return text != desired.configuration.text or running != desired.configuration.identity
+    on_disk = identity_in(actual.files.get(CONFIGURATION, b""))
+    return {on_disk, actual.running.configuration} != {desired.configuration.identity}
 
 
 def _stores(changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:

@@ -8,7 +8,7 @@ connection stays with its worker when a reload starts another.
 import re
 import socket
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_agent.daemon.errors import OperationalError
@@ -18,6 +18,9 @@ _RELOAD_TIMEOUT = 120.0
 """A reload with ten thousand certificates takes seconds."""
 _PAYLOAD_LIMIT = 30_000
 """Below ``tune.bufsize 32768``, with room for the command."""
+
+_IDLE_WITHIN = "200ms"
+"""How long a look waits for the last requests of a server; whoever takes longer is forgotten at a later one."""
 
 _SUCCESS = "Success!"
 _MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
@@ -58,6 +61,8 @@ class Running:
     """Fingerprint of each loaded certificate, by path."""
     crt_list: tuple[CrtListLine, ...]
     maps: Mapping[str, Mapping[str, str]]
+    servers: Mapping[str, Mapping[str, tuple[str, int]]] = field(default_factory=dict)
+    """Address and port of each server, by backend and name."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,7 @@ class Runtime:
                 certificates=dict(self._certificates()),
                 crt_list=tuple(self._crt_list_lines()),
                 maps={path: self._map(path) for path in self._maps},
+                servers=self._servers(),
             )
         except RuntimeUnreachable:
             return None
@@ -132,6 +138,24 @@ class Runtime:
         if answer := self._ask(f"commit map @{version[1]} {path}").strip():
             raise RuntimeRefusal(f"HAProxy would not use the new version of {path}: {answer}")
 
+    def add_server(self, backend: str, server: str, parameters: str) -> None:
+        """Balance over one more server; raises RuntimeRefusal. It is taken to be up until its check says otherwise."""
+        self._demand(f"add server {backend}/{server} {parameters}", "New server registered.")
+        self._demand_silence(f"enable health {backend}/{server}")
+        self._demand_silence(f"enable server {backend}/{server}")
+
+    def move_server(self, backend: str, server: str, address: str, port: int) -> None:
+        """Send requests for a server elsewhere from now on; raises RuntimeRefusal."""
+        self._demand(f"set server {backend}/{server} addr {address} port {port}", "changed")
+
+    def remove_server(self, backend: str, server: str) -> None:
+        """Send a server nothing new, and forget it if it is idle; else a later call does. Raises RuntimeRefusal."""
+        self._demand_silence(f"set server {backend}/{server} state maint")
+        self._ask(f"wait {_IDLE_WITHIN} srv-removable {backend}/{server}")
+        answer = self._ask(f"del server {backend}/{server}")
+        if "deleted" not in answer and "still" not in answer:
+            raise RuntimeRefusal(f"HAProxy would not forget the server {backend}/{server}: {answer.strip()!r}.")
+
     def reload(self) -> Verdict:
         """Start a worker on the configuration on disk and wait until it serves, or until HAProxy says why not.
 
@@ -161,6 +185,21 @@ class Runtime:
     def _map(self, path: str) -> Mapping[str, str]:
         lines = self._ask(f"show map {path}").splitlines()
         return {match[1]: match[2] for line in lines if (match := _MAP_LINE.fullmatch(line))}
+
+    def _servers(self) -> Mapping[str, Mapping[str, tuple[str, int]]]:
+        """From ``show servers state``, whose second line names the columns (management guide, 9.3)."""
+        _version, header, *lines = self._ask("show servers state").strip().splitlines()
+        columns = header.removeprefix("# ").split()
+        servers: dict[str, dict[str, tuple[str, int]]] = {}
+        for line in lines:
+            entry = dict(zip(columns, line.split(), strict=False))
+            place = entry["srv_addr"], int(entry["srv_port"])
+            servers.setdefault(entry["be_name"], {})[entry["srv_name"]] = place
+        return servers
+
+    def _demand_silence(self, command: str) -> None:
+        if answer := self._ask(command).strip():
+            raise RuntimeRefusal(f"HAProxy answered {command!r} with {answer!r}.")
 
     def _demand(self, command: str, sign_of_success: str) -> None:
         answer = self._ask(command).strip()

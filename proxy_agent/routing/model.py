@@ -44,6 +44,11 @@ class Server:
     address: Address
     port: int
 
+    @property
+    def parameters(self) -> str:
+        """What follows the name in a ``server`` line."""
+        return f"{self.address}:{self.port}"
+
 
 @dataclass(frozen=True, order=True)
 class Backend:

@@ -1,13 +1,14 @@
 """From decisions to the bytes that HAProxy reads: its configuration, crt-lists and maps."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from proxy_agent.routing.model import Routing
+from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
 
 CONFIGURATION = "haproxy.cfg"
@@ -18,7 +19,11 @@ TLS_MAP = "maps/tls.map"
 REDIRECT_MAP = "maps/redirect.map"
 MAPS = (PLAIN_MAP, REDIRECT_MAP, TLS_MAP)
 
+SERVER_CHECK = "check inter 2s rise 2 fall 3"
+"""How HAProxy finds out whether a container answers; servers added at run time do not inherit it."""
+
 _HTTPS = 443
+_IDENTITY = re.compile(r"^    setenv COMPANION_CONFIGURATION (\S+)$", re.MULTILINE)
 
 CrtList = tuple[tuple[str, tuple[str, ...]], ...]
 """Paths of bundles, each with the server names it answers for, sorted by path."""
@@ -32,6 +37,8 @@ class Configuration:
     """Names the content of ``haproxy.cfg``: two of the same identity differ only in what the runtime API changes."""
     text: bytes
     """``haproxy.cfg`` with its identity in it."""
+    backends: tuple[Backend, ...]
+    """The pools in it; their servers are among what the runtime API changes."""
     crt_list: CrtList
     maps: Mapping[str, Mapping[str, str]]
     """Keys and values of each map, by its path."""
@@ -55,13 +62,15 @@ class Templates:
 
     def render(self, routing: Routing, crt_list: CrtList, default_certificate: str) -> Configuration:
         """The configuration of *routing*; equal input gives equal bytes."""
-        unnamed = self._configuration(routing, identity="")
+        without_servers = replace(routing, backends=tuple(replace(pool, servers=()) for pool in routing.backends))
+        unnamed = self._configuration(without_servers, identity="")
         identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
         text = self._configuration(routing, identity).encode()
         maps = _maps(routing)
         return Configuration(
             identity=identity,
             text=text,
+            backends=routing.backends,
             crt_list=crt_list,
             maps=maps,
             files={
@@ -80,7 +89,14 @@ class Templates:
             settings=self._settings,
             https_suffix="" if port == _HTTPS else f":{port}",
             backends=routing.backends,
+            check=SERVER_CHECK,
         )
+
+
+def identity_in(text: bytes) -> str:
+    """The identity that a ``haproxy.cfg`` of ours carries; empty where it is not one."""
+    match = _IDENTITY.search(text.decode(errors="replace"))
+    return match[1] if match else ""
 
 
 def map_file(entries: Mapping[str, str]) -> bytes:

@@ -182,6 +182,8 @@ class FakeHAProxy:
         self.default = ""
         self.crt_list: list[CrtListLine] = []
         self.maps: dict[str, dict[str, str]] = {}
+        self.servers: dict[str, dict[str, tuple[str, int]]] = {}
+        self.backends: set[str] = set()
         self.configuration = ""
         self.worker = 0
         self.journal: list[str] = []
@@ -207,7 +209,7 @@ class FakeHAProxy:
 
     def kill(self) -> None:
         """It is gone, with everything that was only in its memory."""
-        self.worker, self.loaded, self.crt_list, self.maps = 0, {}, [], {}
+        self.worker, self.loaded, self.crt_list, self.maps, self.servers = 0, {}, [], {}, {}
 
     def serves(self, server_name: str) -> int:
         """The serial that clients of a name get."""
@@ -221,7 +223,8 @@ class FakeHAProxy:
             return None
         fingerprints = {path: parse_bundle("", pem).fingerprint for path, pem in self.loaded.items()}
         maps = {path: dict(entries) for path, entries in self.maps.items()}
-        return Running(self.worker, self.configuration, fingerprints, tuple(self.crt_list), maps)
+        servers = {backend: dict(entries) for backend, entries in self.servers.items()}
+        return Running(self.worker, self.configuration, fingerprints, tuple(self.crt_list), maps, servers)
 
     def load_certificate(self, path: str, pem: bytes) -> None:
         """Use it from now on."""
@@ -255,6 +258,25 @@ class FakeHAProxy:
         """A new content."""
         self._asked("replace_map", path)
         self.maps[path] = dict(entries)
+
+    def add_server(self, backend: str, server: str, parameters: str) -> None:
+        """One more server of a backend that is there."""
+        self._asked("add_server", f"{backend}/{server}")
+        assert backend in self.backends, "No such backend."
+        assert server not in self.servers.get(backend, {}), "Already exists a server with the same name in backend."
+        address, _, port = parameters.split(maxsplit=1)[0].rpartition(":")
+        self.servers.setdefault(backend, {})[server] = (address, int(port))
+
+    def move_server(self, backend: str, server: str, address: str, port: int) -> None:
+        """Another address."""
+        self._asked("move_server", f"{backend}/{server}")
+        assert server in self.servers[backend], "No such server."
+        self.servers[backend][server] = (address, port)
+
+    def remove_server(self, backend: str, server: str) -> None:
+        """One server fewer."""
+        self._asked("remove_server", f"{backend}/{server}")
+        del self.servers[backend][server]
 
     def reload(self) -> Verdict:
         """A new worker on what is current, unless that fails."""
@@ -313,6 +335,15 @@ class FakeHAProxy:
         identity = re.search(rb"COMPANION_CONFIGURATION (\S+)", files[CONFIGURATION])
         assert identity
         self.configuration = identity[1].decode()
+        self.backends, self.servers = set(), {}
+        backend = ""
+        for word, name, *rest in (line.split() for line in files[CONFIGURATION].decode().splitlines() if " " in line):
+            if word == "backend":
+                backend = name
+                self.backends.add(backend)
+            elif word == "server" and backend != "letsencrypt":
+                address, _, port = rest[0].rpartition(":")
+                self.servers.setdefault(backend, {})[name] = (address, int(port))
         self.worker += 1
 
 

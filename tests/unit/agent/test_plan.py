@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from ipaddress import ip_address
 
 from proxy_agent.reconcile import (
     Action,
@@ -18,8 +19,10 @@ from proxy_agent.reconcile import (
     WriteFile,
     plan,
 )
+from proxy_agent.routing.model import Backend, Server
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, TLS_MAP, Configuration, map_file
 from proxy_agent.runtime import CrtListLine, Running
+from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer
 from proxy_agent.tls.bundle import Bundle
 from tests.unit.agent.fakes import SELF_SIGNED, bundle
 
@@ -41,12 +44,13 @@ def wanted(
     identity: str = "one",
     hosts: Mapping[str, str] | None = None,
     lines: Lines | None = None,
+    backends: tuple[Backend, ...] = (),
 ) -> Desired:
     """What should be, where each of *bundles* answers for its own names unless *lines* says otherwise."""
     own_names = tuple((path(item), tuple(sorted(map(str, item.identifiers)))) for item in bundles)
     crt_list = own_names if lines is None else lines
     maps = {TLS_MAP: hosts or {}}
-    text = f"setenv COMPANION_CONFIGURATION {identity}".encode()
+    text = f"    setenv COMPANION_CONFIGURATION {identity}\n{backends}".encode()
     files = {
         CONFIGURATION: text,
         DEFAULT_LIST: f"{DEFAULT} !*\n".encode(),
@@ -54,7 +58,7 @@ def wanted(
         TLS_MAP: map_file(maps[TLS_MAP]),
     }
     return Desired(
-        Configuration(identity, text, crt_list, maps, files),
+        Configuration(identity, text, backends, crt_list, maps, files),
         {path(item): item for item in bundles} | {DEFAULT: default},
         DEFAULT,
     )
@@ -72,6 +76,10 @@ def settled(desired: Desired, worker: int = 7) -> Actual:
             certificates={where: item.fingerprint for where, item in desired.certificates.items()},
             crt_list=tuple(CrtListLine(where, n, names) for n, (where, names) in enumerate(configuration.crt_list, 1)),
             maps=configuration.maps,
+            servers={
+                pool.name: {server.name: (str(server.address), server.port) for server in pool.servers}
+                for pool in configuration.backends
+            },
         ),
         seen={item.name: item.serial for item in desired.certificates.values()},
     )
@@ -318,3 +326,34 @@ def test_a_bundle_that_a_handshake_did_not_show_is_looked_at_again() -> None:
     desired = wanted(A)
     actual = settled(desired)
     assert plan(desired, replace(actual, seen={**actual.seen, A.name: 1})) == (Verify("a.test", A, news=False),)
+
+
+def pool(*ports: int) -> Backend:
+    """A backend with a server for each port."""
+    return Backend("shop", "shop", tuple(Server(f"shop-{port}", ip_address("10.0.0.1"), port) for port in ports))
+
+
+def test_a_container_more_or_fewer_takes_effect_without_a_reload() -> None:
+    """Disk first, then the new server, then the old one: the backend is never empty in between."""
+    before, after = wanted(backends=(pool(1, 2),)), wanted(backends=(pool(2, 3),))
+    assert plan(after, settled(before)) == (
+        WriteFile(CONFIGURATION, after.configuration.text),
+        AddServer("shop", "shop-3", "10.0.0.1:3"),
+        RemoveServer("shop", "shop-1"),
+    )
+
+
+def test_a_container_that_moved_keeps_its_place() -> None:
+    """A restarted container has another address, and its server is told."""
+    moved = Backend("shop", "shop", (Server("shop-1", ip_address("10.0.0.9"), 1),))
+    before, after = wanted(backends=(pool(1),)), wanted(backends=(moved,))
+    assert plan(after, settled(before)) == (
+        WriteFile(CONFIGURATION, after.configuration.text),
+        MoveServer("shop", "shop-1", "10.0.0.9", 1),
+    )
+
+
+def test_servers_of_a_refused_configuration_are_left_alone() -> None:
+    """Its backends are not there."""
+    desired = wanted(identity="two", backends=(pool(1),))
+    assert plan(desired, replace(settled(wanted()), refused="two")) == ()

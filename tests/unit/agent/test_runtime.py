@@ -1,5 +1,6 @@
 """proxy_agent.runtime, against a server that answers word for word what HAProxy 3.0.11 answers."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -40,7 +41,8 @@ QUIET = {
     "show map maps/plain.map": "0x7fb4225d2c00 a.test shop-8d9001d3\n0x7fb4225d2c80 [2001:db8::1] shop-8d9001d3\n\n",
     "show map maps/redirect.map": "0x7fb4225d2d00 a.test https\n\n",
     "show map maps/tls.map": "\n",
-    "show servers state": "1\n# be_id be_name srv_id srv_name\n",
+    "show servers state": "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_port\n"
+    "3 shop 1 shop-1 10.0.0.1 2 8000\n3 shop 2 shop-2 2001:db8::1 2 8000\n\n",
 }
 """Answers of a worker at rest, by command."""
 
@@ -124,6 +126,7 @@ def test_what_a_worker_holds_is_read_from_its_own_words(runtime: Runtime) -> Non
             "maps/redirect.map": {"a.test": "https"},
             "maps/tls.map": {},
         },
+        servers={"shop": {"shop-1": ("10.0.0.1", 8000), "shop-2": ("2001:db8::1", 8000)}},
     )
 
 
@@ -364,3 +367,45 @@ def test_a_master_that_is_not_there_is_an_operational_error(runtime: Runtime, tm
     (tmp_path / "master.sock").unlink()
     with pytest.raises(OperationalError, match="master process does not answer a reload"):
         runtime.reload()
+
+
+def test_a_server_is_added_checked_and_enabled(runtime: Runtime, haproxy: HAProxy) -> None:
+    """In this order: a new server is in maintenance, and takes requests only when its checks run."""
+    haproxy.answers |= {
+        "add server shop/shop-3 10.0.0.3:80 check": "New server registered.\n\n",
+        "enable health shop/shop-3": "\n",
+        "enable server shop/shop-3": "\n",
+    }
+    runtime.add_server("shop", "shop-3", "10.0.0.3:80 check")
+    assert [command.split()[0:2] for command in haproxy.sent] == [
+        ["add", "server"],
+        ["enable", "health"],
+        ["enable", "server"],
+    ]
+
+
+def test_a_server_that_cannot_be_added_is_a_refusal(runtime: Runtime, haproxy: HAProxy) -> None:
+    """The words are HAProxy's."""
+    haproxy.answers["add server gone/shop-3 10.0.0.3:80 check"] = "No such backend.\n\n"
+    with pytest.raises(RuntimeRefusal, match=re.escape("No such backend.")):
+        runtime.add_server("gone", "shop-3", "10.0.0.3:80 check")
+
+
+def test_a_server_that_is_still_busy_is_forgotten_later(runtime: Runtime, haproxy: HAProxy) -> None:
+    """It gets nothing new meanwhile."""
+    haproxy.answers |= {
+        "set server shop/shop-1 state maint": "\n",
+        "wait 200ms srv-removable shop/shop-1": "Failed.\n\n",
+        "del server shop/shop-1": "Server still has connections attached to it, cannot remove it.\n\n",
+    }
+    runtime.remove_server("shop", "shop-1")
+    assert haproxy.sent[0] == "set server shop/shop-1 state maint\n"
+
+
+def test_a_server_moves(runtime: Runtime, haproxy: HAProxy) -> None:
+    """HAProxy says what changed; that it does not know the server is a refusal."""
+    haproxy.answers["set server shop/shop-1 addr 10.0.0.9 port 80"] = "IP changed from '10.0.0.1' to '10.0.0.9'\n\n"
+    runtime.move_server("shop", "shop-1", "10.0.0.9", 80)
+    haproxy.answers["set server shop/shop-1 addr 10.0.0.9 port 80"] = "No such server.\n\n"
+    with pytest.raises(RuntimeRefusal, match=re.escape("No such server.")):
+        runtime.move_server("shop", "shop-1", "10.0.0.9", 80)

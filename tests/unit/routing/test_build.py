@@ -136,6 +136,14 @@ def test_a_service_without_a_server_keeps_its_host() -> None:
     assert [backend.servers for backend in routing.backends] == [()]
 
 
+def test_a_service_out_of_reach_takes_nothing_from_one_within_reach() -> None:
+    """A container of another project that names the same host neither joins the pool nor renames it."""
+    alone = built(service("shop", "a.test"))
+    beside = built(service("shop", "a.test"), service("copy", "a.test", address=None))
+    assert (beside.backends, beside.routes) == (alone.backends, alone.routes)
+    assert list(map(str, beside.skipped)) == ["copy (copy-1): no network in common"]
+
+
 def test_a_bad_port_costs_its_container() -> None:
     """And not its neighbour."""
     routing = built(service("bad", "a.test", VIRTUAL_PORT="http"), service("good", "b.test"))

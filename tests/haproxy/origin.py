@@ -1,0 +1,63 @@
+"""A web server behind the proxy, which answers with what it was asked."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A running web server."""
+
+    name: str
+    port: int
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    origin = ""
+
+    def do_GET(self) -> None:
+        """Answer with everything that arrived."""
+        received = {
+            "origin": self.origin,
+            "method": self.command,
+            "path": self.path,
+            "headers": [(name.lower(), value) for name, value in self.headers.items()],
+        }
+        body = json.dumps(received).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_TRACE = do_GET  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Tests look at answers, not at this."""
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_: Any) -> None:
+        """A proxy that ends with a test hangs up on us; nobody needs to read about it."""
+
+
+@contextmanager
+def serving(name: str) -> Iterator[Origin]:
+    """An origin on an ephemeral loopback port, until the block ends."""
+    handler = type("Handler", (_Handler,), {"origin": name})
+    with _Server(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        thread.start()
+        try:
+            yield Origin(name, server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
