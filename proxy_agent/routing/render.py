@@ -1,12 +1,13 @@
 """From decisions to the bytes that HAProxy reads: its configuration, crt-lists and maps."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from proxy_agent.routing.lookup import Lookup, compile_lookup
 from proxy_agent.routing.model import Routing
 from proxy_agent.settings import Settings
 
@@ -16,7 +17,9 @@ CRT_LIST = "crt.list"
 PLAIN_MAP = "maps/plain.map"
 TLS_MAP = "maps/tls.map"
 REDIRECT_MAP = "maps/redirect.map"
-MAPS = (PLAIN_MAP, REDIRECT_MAP, TLS_MAP)
+PLAIN_PATHS_MAP = "maps/plain-paths.map"
+TLS_PATHS_MAP = "maps/tls-paths.map"
+MAPS = (PLAIN_MAP, PLAIN_PATHS_MAP, REDIRECT_MAP, TLS_MAP, TLS_PATHS_MAP)
 
 _HTTPS = 443
 
@@ -55,10 +58,11 @@ class Templates:
 
     def render(self, routing: Routing, crt_list: CrtList, default_certificate: str) -> Configuration:
         """The configuration of *routing*; equal input gives equal bytes."""
-        unnamed = self._configuration(routing, identity="")
+        lookup = compile_lookup(routing.rules)
+        unnamed = self._configuration(routing, lookup, identity="")
         identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
-        text = self._configuration(routing, identity).encode()
-        maps = _maps(routing)
+        text = self._configuration(routing, lookup, identity).encode()
+        maps = _maps(routing, lookup)
         return Configuration(
             identity=identity,
             text=text,
@@ -73,13 +77,14 @@ class Templates:
             },
         )
 
-    def _configuration(self, routing: Routing, identity: str) -> str:
+    def _configuration(self, routing: Routing, lookup: Lookup, identity: str) -> str:
         port = self._settings.https_port
         return self._jinja.get_template("haproxy.cfg.j2").render(
             identity=identity,
             settings=self._settings,
             https_suffix="" if port == _HTTPS else f":{port}",
             backends=routing.backends,
+            frontends=lookup.frontends,
         )
 
 
@@ -88,12 +93,11 @@ def map_file(entries: Mapping[str, str]) -> bytes:
     return "".join(f"{key} {value}\n" for key, value in entries.items()).encode()
 
 
-def _maps(routing: Routing) -> Mapping[str, Mapping[str, str]]:
-    def backends_of(listener: str) -> Iterable[tuple[str, str]]:
-        return ((route.host, route.backend) for route in routing.routes if route.listener == listener)
-
+def _maps(routing: Routing, lookup: Lookup) -> Mapping[str, Mapping[str, str]]:
     return {
-        PLAIN_MAP: dict(backends_of("plain")),
-        REDIRECT_MAP: {route.host: "https" for route in routing.routes if route.redirect},
-        TLS_MAP: dict(backends_of("tls")),
+        PLAIN_MAP: lookup.names["plain"],
+        PLAIN_PATHS_MAP: lookup.paths["plain"],
+        REDIRECT_MAP: dict.fromkeys(routing.covered, "https"),
+        TLS_MAP: lookup.names["tls"],
+        TLS_PATHS_MAP: lookup.paths["tls"],
     }

@@ -1,0 +1,138 @@
+"""What each service asks for, place by place, before anybody decides who gets it."""
+
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass
+
+from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.metadata import VIRTUAL_HOST, setting
+from proxy_agent.routing.model import Container, Listener, Place, Redirect, Rewrite, Service
+from proxy_agent.routing.options import Options, read_options
+from proxy_agent.routing.paths import PathKind
+from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
+
+_MOST_PORTS = 8
+"""Of its own for one service: each is a socket of HAProxy's."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """What the proxy itself is told, as far as it decides about routes."""
+
+    force_ssl: bool | None = None
+    http_port: int = 80
+    https_port: int = 443
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One service's wish for one place."""
+
+    place: Place
+    service: str
+    weight: int
+    redirect: Redirect | None
+    """None where only the proxy's own setting may ask for it."""
+    code: int
+    rewrite: Rewrite | None
+    implicit: bool
+    closed: bool = False
+    """Whether the answer is 503: HTTPS_METHOD=nohttps closes the TLS listener for a host."""
+
+
+def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
+    """The union over the service's containers, which differ only while a new version replaces an old one."""
+    claims: dict[Place, Claim] = {}
+    skipped: set[Skipped] = set()
+    for container in sorted(service.containers, key=lambda container: container.name):
+        if not setting(container, VIRTUAL_HOST):
+            continue
+        found, doubts = _claims(container, service.name, proxy)
+        skipped |= {Skipped(service.name, doubt) for doubt in doubts}
+        for claim in found:
+            claims.setdefault(claim.place, claim)
+    ports = sorted({claim.place.port for claim in claims.values() if claim.place.port})
+    if refused := set(ports[_MOST_PORTS:]):
+        doubt = f"VIRTUAL_HOST: it asks for more than {_MOST_PORTS} ports of its own, the highest are left out"
+        skipped.add(Skipped(service.name, doubt))
+    return tuple(claim for claim in claims.values() if claim.place.port not in refused), tuple(sorted(skipped))
+
+
+def _claims(container: Container, service: str, proxy: Proxy) -> tuple[list[Claim], list[str]]:
+    entries, skipped = parse_virtual_hosts(setting(container, VIRTUAL_HOST))
+    options, doubts = read_options(container)
+    claims: list[Claim] = []
+    reasons = [*doubts, *(f"{item.what}: {item.reason}" for item in skipped)]
+    for entry in entries:
+        try:
+            claims += _claims_of_entry(entry, service, options, proxy)
+        except ValueError as error:
+            reasons.append(f"VIRTUAL_HOST: {error}")
+    if options.destination and any(claim.rewrite is None for claim in claims):
+        reasons.append("VIRTUAL_DEST: not used where a path is a pattern: it has no beginning to replace")
+    return claims, reasons
+
+
+def _claims_of_entry(entry: VirtualHost, service: str, options: Options, proxy: Proxy) -> Iterator[Claim]:
+    path = options.path if entry.path.kind is PathKind.ALL else entry.path
+    if path is None:
+        return
+    for listener, port, redirect, closed in _ways(entry, options, proxy):
+        yield Claim(
+            place=Place(listener, entry.host, path, port, entry.scheme in ("ws", "wss")),
+            service=service,
+            weight=options.weight,
+            redirect=redirect,
+            code=options.code,
+            rewrite=Rewrite(path.text, options.destination) if options.destination and path.replaceable else None,
+            implicit=path.kind is not PathKind.ALL and path is options.path,
+            closed=closed,
+        )
+
+
+Way = tuple[Listener, int | None, Redirect | None, bool]
+
+
+def _ways(entry: VirtualHost, options: Options, proxy: Proxy) -> Iterator[Way]:
+    """The listeners of an entry, each with its port, its redirect, and whether it is closed there."""
+    secure = entry.scheme in ("https", "wss")
+    if secure and entry.port == proxy.http_port:
+        raise ValueError(f"'https' on port {entry.port} cannot be: that port is plain HTTP, leave it out")
+    # That one port is TLS whatever an entry says; the other speaks plain HTTP.
+    tls = secure or entry.port == proxy.https_port
+    port = None if entry.port in (proxy.http_port, proxy.https_port) else entry.port
+    if entry.scheme is None and entry.port is None:
+        yield "plain", None, _redirect(options, proxy), False
+        yield "tls", None, "never", options.without_tls
+    elif tls:
+        yield "tls", port, "never", False
+        if options.force_ssl and entry.scheme == "https" and port is None:
+            yield "plain", None, "always", False
+    elif options.force_ssl and entry.scheme == "http" and port is None:
+        yield "plain", None, "always", False
+        yield "tls", None, "never", False
+    else:
+        yield "plain", port, "never" if port or entry.scheme == "ws" or options.force_ssl is False else None, False
+
+
+def _redirect(options: Options, proxy: Proxy) -> Redirect:
+    if options.redirect is not None:
+        return options.redirect
+    by_proxy: dict[bool | None, Redirect] = {True: "always", False: "never", None: "auto"}
+    return by_proxy[proxy.force_ssl]
+
+
+def on_tls_ports(claims: Iterable[Claim]) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
+    """A further port speaks TLS as soon as one claim wants that there, and then to everybody."""
+    claims = tuple(claims)
+    tls: Set[int | None] = {claim.place.port for claim in claims if claim.place.port and claim.place.listener == "tls"}
+    moved = {claim for claim in claims if claim.place.listener == "plain" and claim.place.port in tls}
+    doubts = (
+        Skipped(claim.service, f"VIRTUAL_HOST: {claim.place} is served through TLS, as others ask for on that port")
+        for claim in moved
+    )
+    return tuple(_through_tls(claim) if claim in moved else claim for claim in claims), tuple(doubts)
+
+
+def _through_tls(claim: Claim) -> Claim:
+    place = Place("tls", claim.place.host, claim.place.path, claim.place.port, claim.place.upgrade)
+    return Claim(place, claim.service, claim.weight, "never", claim.code, claim.rewrite, claim.implicit, claim.closed)

@@ -1,0 +1,82 @@
+"""proxy_agent.routing.metadata."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from proxy_agent.routing.metadata import SETTINGS, label_of, relevant, server_port, setting
+from proxy_agent.routing.model import Container
+
+
+def container(settings: Mapping[str, str] | None = None, *ports: int) -> Container:
+    """A container with settings and exposed ports."""
+    return Container("web", settings or {}, ports, None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "value"),
+    [
+        ({}, ""),
+        ({"VIRTUAL_HOST": " a.test "}, "a.test"),
+        ({"virtual_host": "a.test"}, "a.test"),
+        ({"Virtual_Host": "odd.test", "VIRTUAL_HOST": "a.test"}, "a.test"),
+        ({"VIRTUAL_HOST": "a.test", "proxy.virtual-host": "label.test"}, "label.test"),
+        ({"VIRTUAL_HOST": "a.test", "proxy.virtual-host": " "}, "a.test"),
+        ({"VIRTUAL_HOST": "", "virtual_host": "a.test"}, "a.test"),
+    ],
+)
+def test_a_label_beats_a_variable_beats_a_variable_in_another_case(settings: dict[str, str], value: str) -> None:
+    """An empty one counts as unset."""
+    assert setting(container(settings), "VIRTUAL_HOST") == value
+
+
+NAMES = st.sampled_from(["VIRTUAL_HOST", "virtual_port", "PASSWORD", "proxy.virtual-host", "proxy.other"]) | st.text()
+
+
+@given(st.dictionaries(NAMES, st.text()), st.dictionaries(NAMES, st.text()))
+def test_nothing_foreign_is_kept(environment: dict[str, str], labels: dict[str, str]) -> None:
+    """Of a container's environment, which may be full of secrets, only what is ours is remembered."""
+    kept = relevant(environment, labels)
+    assert all(name.upper() in SETTINGS or name in map(label_of, SETTINGS) for name in kept)
+    assert list(kept) == sorted(kept)
+
+
+def test_a_label_called_like_a_variable_is_no_setting() -> None:
+    """And a variable called like a label is none either."""
+    assert relevant({"proxy.virtual-host": "x"}, {"VIRTUAL_HOST": "x"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("settings", "ports", "port"),
+    [
+        ({}, (), 80),
+        ({}, (80,), 80),
+        ({}, (3000,), 3000),
+        ({}, (80, 443, 8080), 80),
+        ({"VIRTUAL_PORT": "8080"}, (80,), 8080),
+        ({"VIRTUAL_PORT": "1"}, (), 1),
+        ({"VIRTUAL_PORT": "65535"}, (), 65535),
+        ({"proxy.virtual-port": "81", "VIRTUAL_PORT": "82"}, (), 81),
+    ],
+)
+def test_the_port_is_the_one_named_or_the_only_one_or_80(
+    settings: dict[str, str], ports: tuple[int, ...], port: int
+) -> None:
+    """What is said counts, then what is obvious, then what is usual."""
+    assert server_port(container(settings, *ports)) == port
+
+
+def test_several_exposed_ports_leave_it_open() -> None:
+    """Guessing would send requests to a database."""
+    with pytest.raises(ValueError, match="it exposes ports 3000, 9229: name one with VIRTUAL_PORT"):
+        server_port(container({}, 3000, 9229))
+
+
+@pytest.mark.parametrize("text", ["0", "65536", "http", "80,81", "-1", "8o", "٣", "1" * 7, "80 80", "1" * 5000])
+def test_what_is_no_port_is_refused(text: str) -> None:
+    """With the value, cut short, and the range."""
+    with pytest.raises(ValueError, match="is not a port: write one number from 1 to 65535") as refusal:
+        server_port(container({"VIRTUAL_PORT": text}))
+    assert len(str(refusal.value)) < 150
