@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import VIRTUAL_HOST, server_port, setting
+from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port
 from proxy_agent.routing.model import (
     NO_ROUTE,
     Backend,
     Container,
     Place,
+    Reach,
     Redirect,
     Rewrite,
     Route,
@@ -28,8 +29,11 @@ from proxy_agent.tls.names import DnsName
 _LONGEST_SLUG = 40
 _LONGEST_TITLE = 100
 
-Pool = tuple[tuple[str, ...], Rewrite | None]
-"""The services, by name and sorted, that answer together, and what they want done to the path."""
+Pool = tuple[tuple[tuple[str, Reach], ...], Rewrite | None]
+"""The services, by name and sorted, that answer together, how each is reached, and what is done to the path."""
+
+Servers = Mapping[tuple[str, Reach], tuple[tuple[Server, ...], tuple[Skipped, ...]]]
+"""The servers of a service as one route reaches them, and why some of its containers are none."""
 
 
 def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> Routing:
@@ -43,9 +47,11 @@ def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> R
     by_name = {service.name: service for service in services if _asks(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
     claims, moved = on_tls_ports(claim for found, _ in read for claim in found)
-    servers = {name: _servers(service) for name, service in by_name.items()}
-    reachable = {name for name, (pool, _) in servers.items() if pool}
-    winners, outdone = _winners(claims, reachable)
+    servers = {
+        (name, reach): _servers(by_name[name], reach)
+        for name, reach in dict.fromkeys((claim.service, claim.reach) for claim in claims)
+    }
+    winners, outdone = _winners(claims, servers)
     pools = {_pool(group): _backend(_pool(group), servers) for group in winners.values()}
     rules = tuple(sorted((_rule(group, pools, winners, proxy) for group in winners.values()), key=_order))
     names = _covered_names(rules, covered)
@@ -60,27 +66,29 @@ def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> R
 
 
 def _asks(service: Service) -> bool:
-    return any(setting(container, VIRTUAL_HOST) for container in service.containers)
+    return any(map(asks_for_routes, service.containers))
 
 
-def _servers(service: Service) -> tuple[tuple[Server, ...], tuple[Skipped, ...]]:
+def _servers(service: Service, reach: Reach) -> tuple[tuple[Server, ...], tuple[Skipped, ...]]:
     servers: list[Server] = []
     skipped: list[Skipped] = []
     for container in service.containers:
         try:
-            servers.append(_server(container))
+            servers.append(_server(container, reach))
         except ValueError as error:
             skipped.append(Skipped(f"{service.name} ({container.name})", str(error)))
     return tuple(sorted(servers)), tuple(skipped)
 
 
-def _server(container: Container) -> Server:
+def _server(container: Container, reach: Reach) -> Server:
     if container.address is None:
         raise ValueError(container.unreachable)
+    if reach.from_route:
+        return Server(_slug(container.name), container.address, reach.port or exposed_port(container), reach.proto)
     return Server(_slug(container.name), container.address, server_port(container), server_proto(container))
 
 
-def _winners(claims: Iterable[Claim], reachable: Set[str]) -> tuple[dict[Place, tuple[Claim, ...]], list[Skipped]]:
+def _winners(claims: Iterable[Claim], servers: Servers) -> tuple[dict[Place, tuple[Claim, ...]], list[Skipped]]:
     """Who gets each place, sorted by service, and a word to those who do not.
 
     A service that HAProxy cannot reach has its hosts answered with 503, but takes none from one that it can.
@@ -91,7 +99,7 @@ def _winners(claims: Iterable[Claim], reachable: Set[str]) -> tuple[dict[Place, 
     winners: dict[Place, tuple[Claim, ...]] = {}
     told: list[Skipped] = []
     for place, rivals in by_place.items():
-        able = [claim for claim in rivals if claim.service in reachable] or rivals
+        able = [claim for claim in rivals if servers[claim.service, claim.reach][0]] or rivals
         heaviest = max(claim.weight for claim in able)
         winners[place] = tuple(sorted((c for c in able if c.weight == heaviest), key=lambda claim: claim.service))
         told += _outdone(winners[place], [claim for claim in able if claim.weight < heaviest])
@@ -116,16 +124,19 @@ def _shared(claims: tuple[Claim, ...]) -> Iterator[Skipped]:
 
 
 def _pool(claims: tuple[Claim, ...]) -> Pool:
-    return tuple(claim.service for claim in claims), claims[0].rewrite
+    return tuple((claim.service, claim.reach) for claim in claims), claims[0].rewrite
 
 
-def _backend(pool: Pool, servers: Mapping[str, tuple[tuple[Server, ...], tuple[Skipped, ...]]]) -> Backend:
+def _backend(pool: Pool, servers: Servers) -> Backend:
     claimants, rewrite = pool
+    names = [name for name, _ in claimants]
     # All that tells pools apart is in the digest: the first claimant alone may also stand in another one.
-    parts = (*claimants, "", rewrite.prefix, rewrite.destination) if rewrite else claimants
+    parts = [name if not reach.from_route else f"{name} {reach.port} {reach.proto}" for name, reach in claimants]
+    if rewrite:
+        parts += ["", rewrite.prefix, rewrite.destination]
     return Backend(
-        name=f"{_slug(claimants[0])}-{_digest(*parts)}",
-        title=" ".join(map(_printable, claimants)),
+        name=f"{_slug(names[0])}-{_digest(*parts)}",
+        title=" ".join(map(_printable, names)),
         servers=tuple(sorted(server for claimant in claimants for server in servers[claimant][0])),
         rewrite=rewrite,
     )

@@ -1,11 +1,12 @@
 """What each service asks for, place by place, before anybody decides who gets it."""
 
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proxy_agent.daemon.errors import Skipped
-from proxy_agent.routing.metadata import VIRTUAL_HOST, setting
-from proxy_agent.routing.model import Container, Listener, Place, Redirect, Rewrite, Service
+from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
+from proxy_agent.routing.model import Container, Listener, Place, Reach, Redirect, Rewrite, Service
+from proxy_agent.routing.multiports import PortRoute, parse_multiports
 from proxy_agent.routing.options import Options, read_options
 from proxy_agent.routing.paths import PathKind
 from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
@@ -35,6 +36,7 @@ class Claim:
     code: int
     rewrite: Rewrite | None
     implicit: bool
+    reach: Reach
     closed: bool = False
     """Whether the answer is 503: HTTPS_METHOD=nohttps closes the TLS listener for a host."""
 
@@ -44,7 +46,7 @@ def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[
     claims: dict[Place, Claim] = {}
     skipped: set[Skipped] = set()
     for container in sorted(service.containers, key=lambda container: container.name):
-        if not setting(container, VIRTUAL_HOST):
+        if not asks_for_routes(container):
             continue
         found, doubts = _claims(container, service.name, proxy)
         skipped |= {Skipped(service.name, doubt) for doubt in doubts}
@@ -58,24 +60,34 @@ def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[
 
 
 def _claims(container: Container, service: str, proxy: Proxy) -> tuple[list[Claim], list[str]]:
-    entries, skipped = parse_virtual_hosts(setting(container, VIRTUAL_HOST))
     options, doubts = read_options(container)
+    routes, skipped = _routes(container, options)
     claims: list[Claim] = []
     reasons = [*doubts, *(f"{item.what}: {item.reason}" for item in skipped)]
-    for entry in entries:
+    for route in routes:
         try:
-            claims += _claims_of_entry(entry, service, options, proxy)
+            claims += _claims_of_route(route, service, options, proxy)
         except ValueError as error:
             reasons.append(f"VIRTUAL_HOST: {error}")
-    if options.destination and any(claim.rewrite is None for claim in claims):
+    if any(route.destination and not route.path.replaceable for route in routes):
         reasons.append("VIRTUAL_DEST: not used where a path is a pattern: it has no beginning to replace")
     return claims, reasons
 
 
-def _claims_of_entry(entry: VirtualHost, service: str, options: Options, proxy: Proxy) -> Iterator[Claim]:
-    path = options.path if entry.path.kind is PathKind.ALL else entry.path
-    if path is None:
-        return
+def _routes(container: Container, options: Options) -> tuple[tuple[PortRoute, ...], tuple[Skipped, ...]]:
+    """What MULTIPORTS says; where it is unset, the entries of VIRTUAL_HOST, those without a path under VIRTUAL_PATH."""
+    if text := setting(container, VIRTUAL_HOST_MULTIPORTS):
+        return parse_multiports(text)
+    entries, skipped = parse_virtual_hosts(setting(container, VIRTUAL_HOST))
+    paths = ((entry, options.path if entry.path.kind is PathKind.ALL else entry.path) for entry in entries)
+    return tuple(
+        PortRoute(entry, path, options.destination, Reach()) for entry, path in paths if path is not None
+    ), skipped
+
+
+def _claims_of_route(route: PortRoute, service: str, options: Options, proxy: Proxy) -> Iterator[Claim]:
+    entry, path = route.entry, route.path
+    replaces = route.destination and path.replaceable
     for listener, port, redirect, closed in _ways(entry, options, proxy):
         yield Claim(
             place=Place(listener, entry.host, path, port, entry.scheme in ("ws", "wss")),
@@ -83,8 +95,10 @@ def _claims_of_entry(entry: VirtualHost, service: str, options: Options, proxy: 
             weight=options.weight,
             redirect=redirect,
             code=options.code,
-            rewrite=Rewrite(path.text, options.destination) if options.destination and path.replaceable else None,
-            implicit=path.kind is not PathKind.ALL and path is options.path,
+            rewrite=Rewrite(path.text, route.destination) if replaces else None,
+            # What an entry says of its own paths says nothing of others; VIRTUAL_PATH parts a whole host.
+            implicit=entry.path.kind is PathKind.ALL and path.kind is not PathKind.ALL,
+            reach=route.reach,
             closed=closed,
         )
 
@@ -134,5 +148,4 @@ def on_tls_ports(claims: Iterable[Claim]) -> tuple[tuple[Claim, ...], tuple[Skip
 
 
 def _through_tls(claim: Claim) -> Claim:
-    place = Place("tls", claim.place.host, claim.place.path, claim.place.port, claim.place.upgrade)
-    return Claim(place, claim.service, claim.weight, "never", claim.code, claim.rewrite, claim.implicit, claim.closed)
+    return replace(claim, place=replace(claim.place, listener="tls"), redirect="never")

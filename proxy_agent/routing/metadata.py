@@ -8,6 +8,7 @@ from proxy_agent.routing.ports import parse_port
 LABEL_PREFIX = "proxy."
 
 VIRTUAL_HOST = "VIRTUAL_HOST"
+VIRTUAL_HOST_MULTIPORTS = "VIRTUAL_HOST_MULTIPORTS"
 VIRTUAL_HOST_WEIGHT = "VIRTUAL_HOST_WEIGHT"
 VIRTUAL_PATH = "VIRTUAL_PATH"
 VIRTUAL_DEST = "VIRTUAL_DEST"
@@ -19,7 +20,7 @@ NON_GET_REDIRECT = "NON_GET_REDIRECT"
 SETTINGS = frozenset(
     {
         *(VIRTUAL_HOST, VIRTUAL_HOST_WEIGHT, VIRTUAL_PATH, VIRTUAL_DEST, VIRTUAL_PORT, VIRTUAL_PROTO),
-        *(FORCE_SSL, HTTPS_METHOD, NON_GET_REDIRECT),
+        *(VIRTUAL_HOST_MULTIPORTS, FORCE_SSL, HTTPS_METHOD, NON_GET_REDIRECT),
     }
 )
 
@@ -53,6 +54,11 @@ def setting(container: Container, name: str) -> str:
     return next((value.strip() for value in candidates if value.strip()), "")
 
 
+def asks_for_routes(container: Container) -> bool:
+    """Whether it is to be served at all."""
+    return any(setting(container, name) for name in (VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS))
+
+
 def server_port(container: Container) -> int:
     """The port to reach *container* on: VIRTUAL_PORT, else the only exposed one, else 80.
 
@@ -64,6 +70,11 @@ def server_port(container: Container) -> int:
             return parse_port(text)
         except ValueError as error:
             raise ValueError(f"VIRTUAL_PORT={error}") from None
+    return exposed_port(container)
+
+
+def exposed_port(container: Container) -> int:
+    """The only exposed port, else 80; raises ValueError where several are exposed and none of them is 80."""
     exposed = container.exposed_ports
     if len(exposed) > 1 and DEFAULT_PORT not in exposed:
         raise ValueError(f"it exposes ports {', '.join(map(str, exposed))}: name one with VIRTUAL_PORT")

@@ -57,6 +57,17 @@ class Server:
     proto: Proto = "http"
 
 
+@dataclass(frozen=True)
+class Reach:
+    """How a route reaches its containers, where that is not left to VIRTUAL_PORT and VIRTUAL_PROTO."""
+
+    port: int | None = None
+    """None for the exposed one."""
+    proto: Proto = "http"
+    from_route: bool = False
+    """Whether the route itself decides."""
+
+
 @dataclass(frozen=True, order=True)
 class Rewrite:
     """What becomes of the path on its way to a backend: *destination* takes the place of *prefix*."""

@@ -75,9 +75,16 @@ def read_options(container: Container) -> tuple[Options, tuple[str, ...]]:
 
 def server_proto(container: Container) -> Proto:
     """VIRTUAL_PROTO; raises ValueError."""
-    text = setting(container, metadata.VIRTUAL_PROTO) or "http"
+    try:
+        return parse_proto(setting(container, metadata.VIRTUAL_PROTO) or "http")
+    except ValueError as error:
+        raise ValueError(f"VIRTUAL_PROTO={error}") from None
+
+
+def parse_proto(text: str) -> Proto:
+    """How a container is spoken to; raises ValueError quoting *text* and naming what is accepted."""
     if text.lower() not in _PROTOS:
-        raise ValueError(f"VIRTUAL_PROTO={text[:40]!r} is not served: write one of {', '.join(_PROTOS)}")
+        raise ValueError(f"{text[:40]!r} is not served: write one of {', '.join(_PROTOS)}")
     return _PROTOS[text.lower()]
 
 

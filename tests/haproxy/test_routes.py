@@ -31,12 +31,12 @@ class House:
 
     def __init__(self, proxy: Proxy, origins: Mapping[str, Origin]) -> None:
         self.proxy = proxy
-        self._origins = origins
+        self.origins = origins
 
     def serve(self, **told: Mapping[str, str] | str) -> None:
         """Have services run, each with its environment, or with VIRTUAL_HOST alone."""
         environments = {n: {"VIRTUAL_HOST": e} if isinstance(e, str) else dict(e) for n, e in told.items()}
-        services = (service_with(n, self._origins[n].port, **e) for n, e in environments.items())
+        services = (service_with(n, self.origins[n].port, **e) for n, e in environments.items())
         self.proxy.serve(*services)
         self.problems = self.proxy.look_until_calm().problems
 
@@ -219,6 +219,16 @@ def test_what_a_certificate_covers_is_redirected_or_closed(house: House) -> None
     house.proxy.unpublish("w")
 
 
+def test_one_container_may_serve_on_several_ports(house: House) -> None:
+    """VIRTUAL_HOST_MULTIPORTS names the port of each path, and replaces VIRTUAL_HOST."""
+    ports = {name: house.origins[name].port for name in ("a", "b")}
+    told = f"a.test: {{/: {{port: {ports['a']}}}, /b/: {{port: {ports['b']}, dest: /}}}}"
+    house.serve(c={"VIRTUAL_HOST": "c.test", "VIRTUAL_HOST_MULTIPORTS": told})
+    assert house.problems == ()
+    assert [house.who("a.test"), house.who("a.test", "/b/x"), house.who("c.test")] == ["a", "b", 503]
+    assert house.asked("a.test", "/b/x").received["path"] == "/x"
+
+
 TEXTS = st.text(max_size=40) | st.text(alphabet="aA1.-*:/[]%,; \t\n#\"'\\{}()|^$?=~@ü_", max_size=40)
 ITEMS = st.sampled_from(
     [
@@ -230,6 +240,7 @@ SAID = st.fixed_dictionaries(
     {"VIRTUAL_HOST": st.lists(ITEMS | TEXTS | TEXTS.map("~{}".format), max_size=4).map(",".join)},
     optional={
         "VIRTUAL_PATH": TEXTS | st.sampled_from(["/", "/api/", "= /x", "~ ^/a", "~* [.]php$", "^~ /$&()*;'"]),
+        "VIRTUAL_HOST_MULTIPORTS": TEXTS | TEXTS.map("a.test: {{/x: {{dest: {}}}}}".format) | st.just("b.test:"),
         "VIRTUAL_DEST": TEXTS | st.sampled_from(["/", "/%20", "/x/", "/%[src]"]),
         "VIRTUAL_PROTO": TEXTS | st.sampled_from(["https", "h2c", "grpc", "grpcs"]),
         "VIRTUAL_HOST_WEIGHT": TEXTS | st.integers(-9, 9).map(str),
