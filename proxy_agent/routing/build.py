@@ -130,14 +130,17 @@ def _pool(claims: tuple[Claim, ...]) -> Pool:
 def _backend(pool: Pool, servers: Servers) -> Backend:
     claimants, rewrite = pool
     names = [name for name, _ in claimants]
+    pool_servers = tuple(sorted(server for claimant in claimants for server in servers[claimant][0]))
     # All that tells pools apart is in the digest: the first claimant alone may also stand in another one.
     parts = [name if not reach.from_route else f"{name} {reach.port} {reach.proto}" for name, reach in claimants]
     if rewrite:
         parts += ["", rewrite.prefix, rewrite.destination]
+    # Ports too: from the state file of the worker before, HAProxy would give a server of the same name its old port.
+    parts += ["", *sorted({f"{server.port} {server.proto}" for server in pool_servers})]
     return Backend(
         name=f"{_slug(names[0])}-{_digest(*parts)}",
         title=" ".join(map(_printable, names)),
-        servers=tuple(sorted(server for claimant in claimants for server in servers[claimant][0])),
+        servers=pool_servers,
         rewrite=rewrite,
     )
 

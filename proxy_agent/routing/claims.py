@@ -4,15 +4,18 @@ from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
 from proxy_agent.routing.model import Container, Listener, Place, Reach, Redirect, Rewrite, Service
 from proxy_agent.routing.multiports import PortRoute, parse_multiports
 from proxy_agent.routing.options import Options, read_options
-from proxy_agent.routing.paths import PathKind
+from proxy_agent.routing.paths import PathKind, PathPattern
 from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
 _MOST_PORTS = 8
 """Of its own for one service: each is a socket of HAProxy's."""
+_MOST_PATTERNS = 100
+"""That no map can look up, for one service: each is tried on every request that gets as far."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,24 @@ def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[
         skipped |= {Skipped(service.name, doubt) for doubt in doubts}
         for claim in found:
             claims.setdefault(claim.place, claim)
-    ports = sorted({claim.place.port for claim in claims.values() if claim.place.port})
-    if refused := set(ports[_MOST_PORTS:]):
-        doubt = f"VIRTUAL_HOST: it asks for more than {_MOST_PORTS} ports of its own, the highest are left out"
+    kept = tuple(_within_bounds(claims))
+    if len(kept) < len(claims):
+        doubt = f"VIRTUAL_HOST: only {_MOST_PORTS} ports and {_MOST_PATTERNS} patterns of one service are served"
         skipped.add(Skipped(service.name, doubt))
-    return tuple(claim for claim in claims.values() if claim.place.port not in refused), tuple(sorted(skipped))
+    return tuple(claims[place] for place in kept), tuple(sorted(skipped))
+
+
+def _within_bounds(places: Iterable[Place]) -> Iterator[Place]:
+    """*places* without the further ports and the patterns that are too many, the more specific ones kept."""
+    ports: set[int] = set()
+    patterns: set[tuple[HostPattern, PathPattern]] = set()
+    for place in sorted(places, key=lambda place: place.rank):
+        if place.port:
+            ports |= {place.port} if len(ports) < _MOST_PORTS else set()
+        if is_pattern := place.host.expression_needed or place.path.expression_needed:
+            patterns |= {(place.host, place.path)} if len(patterns) < _MOST_PATTERNS else set()
+        if (not place.port or place.port in ports) and (not is_pattern or (place.host, place.path) in patterns):
+            yield place
 
 
 def _claims(container: Container, service: str, proxy: Proxy) -> tuple[list[Claim], list[str]]:

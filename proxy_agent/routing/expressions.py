@@ -7,7 +7,8 @@ _MOST_COPIES = 1000
 """Copies that counted repetitions make in all; PCRE refuses what grows past 64 KiB."""
 
 # Python's own parser finds unbalanced and empty things; this finds what the two understand differently: it leaves
-# out back-references, look-behind, verbs, POSIX classes, named groups, and every escape that is not listed.
+# out back-references, look-behind, verbs, POSIX classes, named groups, and every escape that is not listed;
+# and braces of their own, one of which would end a condition of HAProxy's.
 _TOKENS = re.compile(
     r"""(?:\(\?i\))?
     (?:
@@ -15,7 +16,7 @@ _TOKENS = re.compile(
       | \[\^?(?:\\[dDwWsS!-/:-@\[-`{-~]|(?!--|&&|~~|\|\|)[!-Z^-~])+\]
       | \(\?[:=!] | \((?!\?|\*)
       | \{\d{1,3}(?:,\d{0,3})?\}
-      | [^\\\[({]
+      | [^\\\[({}]
     )*""",
     re.VERBOSE,
 )

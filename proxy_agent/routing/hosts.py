@@ -41,6 +41,11 @@ class HostPattern:
         return self.text.count(".")
 
     @property
+    def expression_needed(self) -> bool:
+        """Whether no map can look it up."""
+        return self.kind in (HostKind.GLOB, HostKind.EXPRESSION)
+
+    @property
     def expression(self) -> str:
         """A glob or an expression as HAProxy matches it, without regard to case."""
         return self.text[1:] if self.kind is HostKind.EXPRESSION else glob(self.text)

@@ -30,7 +30,8 @@ PATHS_DECIDE = "@"
 NOT_FOUND = "not_found"
 ADD_SLASH = "add_slash"
 
-_WITHOUT_HOST = "-"
+_WITHOUT_HOST = "/"
+"""Which no Host header is looked up as."""
 
 
 @dataclass(frozen=True)
@@ -135,12 +136,12 @@ def _stages(lookup: Lookup, listener: Listener, port: int, rules: Iterable[Rule]
 
 def _stage(site: _Site, port: int, paths: bool, lines: tuple[Line, ...]) -> Stage:
     host = site.host
-    one = host.kind not in (HostKind.EXACT, HostKind.BELOW)
+    one = host.expression_needed or host.kind is HostKind.ANY
     return Stage(
         kind=host.kind,
         prefix=site.prefix(port),
         labels=host.labels if host.kind is HostKind.BELOW else 0,
-        expression=host.expression if host.kind in (HostKind.GLOB, HostKind.EXPRESSION) else "",
+        expression=host.expression if host.expression_needed else "",
         key=f"{site.prefix(port)}{_key(host)}" if one else "",
         upgrade=site.upgrade,
         with_host=host.text != "",
@@ -173,7 +174,7 @@ def _in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 
 def _key(host: HostPattern) -> str:
-    if host.kind in (HostKind.GLOB, HostKind.EXPRESSION):
+    if host.expression_needed:
         return f"~{hashlib.sha256(host.text.encode()).hexdigest()[:16]}"
     return host.text or _WITHOUT_HOST
 

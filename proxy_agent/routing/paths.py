@@ -40,6 +40,11 @@ class PathPattern:
         return kind, -len(head), -len(self.text.replace("*", "")), str(self), self.ignore_case
 
     @property
+    def expression_needed(self) -> bool:
+        """Whether no map can look it up."""
+        return self.kind in (PathKind.GLOB, PathKind.EXPRESSION)
+
+    @property
     def expression(self) -> str:
         """A prefix, a glob or an expression as HAProxy matches it."""
         match self.kind:

@@ -219,6 +219,25 @@ def test_what_a_certificate_covers_is_redirected_or_closed(house: House) -> None
     house.proxy.unpublish("w")
 
 
+@pytest.mark.parametrize("proto", ["http", "https", "h2c", "grpc", "grpcs"])
+def test_a_container_is_spoken_to_as_it_says(house: House, proto: str) -> None:
+    """Here by a way through the proxy itself, which understands them all."""
+    inner = house.proxy.settings.https_port if proto in ("https", "grpcs") else house.proxy.settings.http_port
+    outer = {"VIRTUAL_HOST": "http://a.test/in/*", "VIRTUAL_DEST": "/out/", "VIRTUAL_PORT": str(inner)}
+    house.serve(a="http://a.test/out/*,https://a.test/out/*", c=outer | {"VIRTUAL_PROTO": proto})
+    answer = house.asked("a.test", "/in/x")
+    assert (answer.received["origin"], answer.received["path"]) == ("a", "/out/x")
+    assert dict(answer.forwarded)["x-forwarded-proto"] == ("https" if proto in ("https", "grpcs") else "http")
+
+
+def test_a_container_that_moves_to_another_port_is_followed(house: House) -> None:
+    """A worker takes over what the one before it knew of servers, but not where they listened."""
+    house.serve(a={"VIRTUAL_HOST": "a.test"})
+    assert house.who("a.test") == "a"
+    house.serve(a={"VIRTUAL_HOST": "a.test", "VIRTUAL_PORT": str(house.origins["b"].port)})
+    assert house.who("a.test") == "b"
+
+
 def test_one_container_may_serve_on_several_ports(house: House) -> None:
     """VIRTUAL_HOST_MULTIPORTS names the port of each path, and replaces VIRTUAL_HOST."""
     ports = {name: house.origins[name].port for name in ("a", "b")}
