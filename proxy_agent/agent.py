@@ -162,7 +162,8 @@ class Agent:
         )
         default_path = str(self._deployment.default_certificate)
         path_of = self._deployment.certificate_path
-        return decide(world, self._templates, path_of, default_path, self._settings.force_ssl)
+        ports = (self._settings.http_port, self._settings.https_port)
+        return decide(world, self._templates, path_of, default_path, self._settings.force_ssl, ports)
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration

@@ -8,6 +8,7 @@ from proxy_agent.certificates import DEFAULT_STEM, Found
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
+from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.tls.bundle import Bundle, parse_bundle
@@ -48,11 +49,15 @@ def decide(
     path_of: Callable[[str], str],
     default_path: str,
     force_ssl: bool | None,
+    ports: tuple[int, int] = (80, 443),
 ) -> Decision:
-    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
+    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept.
+
+    *ports* are those of plain HTTP and of TLS.
+    """
     sources, refusals = _usable(world)
     selection = select(sources, _custom_default(world, sources), world.self_signed, world.now)
-    routing = build(world.services, selection.covers, force_ssl)
+    routing = build(world.services, selection.names, Proxy(force_ssl, *ports))
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (

@@ -102,7 +102,7 @@ def of_routes(routing: Routing) -> tuple[RouteStatus, ...]:
             listener=route.listener,
             host=route.host,
             backend=route.backend,
-            servers=servers[route.backend],
+            servers=servers.get(route.backend, ()),
             redirect=route.redirect,
         )
         for route in routing.routes

@@ -1,53 +1,74 @@
-"""From services to routing: who answers for which host, decided alike whatever order Docker lists them in."""
+"""From services to routing: who answers for which place, decided alike whatever order Docker lists them in."""
 
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 
 from proxy_agent.daemon.errors import Skipped
-from proxy_agent.routing.metadata import VIRTUAL_HOST, server_port, setting
-from proxy_agent.routing.model import Backend, Container, Listener, Route, Routing, Server, Service
-from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
+from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
+from proxy_agent.routing.hosts import HostKind
+from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port
+from proxy_agent.routing.model import (
+    NO_ROUTE,
+    Backend,
+    Container,
+    Place,
+    Reach,
+    Redirect,
+    Rewrite,
+    Route,
+    Routing,
+    Rule,
+    Server,
+    Service,
+)
+from proxy_agent.routing.options import server_proto
+from proxy_agent.tls.names import DnsName
 
 _LONGEST_SLUG = 40
 _LONGEST_TITLE = 100
 
-Claims = Mapping[tuple[Listener, str], tuple[str, ...]]
-"""Which services, by name and sorted, ask for a host on a listener."""
+Pool = tuple[tuple[tuple[str, Reach], ...], Rewrite | None]
+"""The services, by name and sorted, that answer together, how each is reached, and what is done to the path."""
+
+Servers = Mapping[tuple[str, Reach], tuple[tuple[Server, ...], tuple[Skipped, ...]]]
+"""The servers of a service as one route reaches them, and why some of its containers are none."""
 
 
-def build(services: Iterable[Service], covered: Callable[[str], bool], force_ssl: bool | None) -> Routing:
+def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> Routing:
     """Decide the routing of *services*.
 
-    *covered* tells whether a certificate other than the default one is installed for a host. A host without a
-    scheme is redirected to https once it is covered; *force_ssl* makes that always (True) or never (False).
-    Services that ask for the same host on the same listener serve it together, as one pool.
+    *covered* are the names of installed certificates other than the default one. A host without a scheme is
+    redirected to https once they cover it; the proxy's FORCE_SSL makes that always or never, the service's own
+    settings come before it. Services that ask for the same place with the same weight serve it together, as one
+    pool; a higher weight takes it whole.
     """
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
-    entries = {name: _virtual_hosts(service) for name, service in by_name.items()}
-    servers = {name: _servers(service) for name, service in by_name.items()}
-    claims = _claims({name: hosts for name, (hosts, _) in entries.items()})
-    pools = {claimants: _backend(claimants, servers) for claimants in claims.values()}
-    automatic = {entry.host for hosts, _ in entries.values() for entry in hosts if entry.scheme is None}
-
-    def route(listener: Listener, host: str) -> Route:
-        wanted = host in automatic and covered(host) if force_ssl is None else force_ssl
-        redirect = wanted and listener == "plain" and ("tls", host) in claims
-        return Route(listener, host, pools[claims[listener, host]].name, redirect)
-
-    elsewhere = [_servers(service) for name, service in asking.items() if name not in by_name]
-    skipped = [reason for _, reasons in (*entries.values(), *servers.values(), *elsewhere) for reason in reasons]
+    read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
+    claims, moved = on_tls_ports(claim for found, _ in read for claim in found)
+    servers = {
+        (name, reach): _servers(by_name[name], reach)
+        for name, reach in dict.fromkeys((claim.service, claim.reach) for claim in claims)
+    }
+    winners, outdone = _winners(claims, servers)
+    pools = {_pool(group): _backend(_pool(group), servers) for group in winners.values()}
+    rules = tuple(sorted((_rule(group, pools, winners, proxy) for group in winners.values()), key=_order))
+    names = _covered_names(rules, covered)
+    elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
+    told = (*moved, *outdone, *elsewhere, *(item for _, doubts in (*read, *servers.values()) for item in doubts))
     return Routing(
-        backends=tuple(sorted(pools.values())),
-        routes=tuple(sorted(route(listener, host) for listener, host in claims)),
-        skipped=tuple(sorted(skipped)),
+        backends=tuple(sorted(pools.values(), key=lambda backend: backend.name)),
+        routes=tuple(sorted({_route(rule, covered) for rule in rules})),
+        skipped=tuple(sorted(set(told))),
+        rules=rules,
+        covered=names,
     )
 
 
 def _asks(service: Service) -> bool:
-    return any(setting(container, VIRTUAL_HOST) for container in service.containers)
+    return any(map(asks_for_routes, service.containers))
 
 
 def _is_beside_us(service: Service) -> bool:
@@ -55,53 +76,132 @@ def _is_beside_us(service: Service) -> bool:
     return any(container.address for container in service.containers)
 
 
-def _virtual_hosts(service: Service) -> tuple[tuple[VirtualHost, ...], tuple[Skipped, ...]]:
-    """The union over the service's containers, which differ only while a new version replaces an old one."""
-    hosts: dict[VirtualHost, None] = {}
-    skipped: set[Skipped] = set()
+def _out_of_reach(service: Service) -> Iterator[Skipped]:
     for container in service.containers:
-        accepted, reasons = parse_virtual_hosts(setting(container, VIRTUAL_HOST))
-        hosts |= dict.fromkeys(accepted)
-        skipped |= {Skipped(service.name, f"{reason.what}: {reason.reason}") for reason in reasons}
-    return tuple(hosts), tuple(sorted(skipped))
+        yield Skipped(f"{service.name} ({container.name})", container.unreachable)
 
 
-def _servers(service: Service) -> tuple[tuple[Server, ...], tuple[Skipped, ...]]:
+def _servers(service: Service, reach: Reach) -> tuple[tuple[Server, ...], tuple[Skipped, ...]]:
     servers: list[Server] = []
     skipped: list[Skipped] = []
     for container in service.containers:
         try:
-            servers.append(_server(container))
+            servers.append(_server(container, reach))
         except ValueError as error:
             skipped.append(Skipped(f"{service.name} ({container.name})", str(error)))
     return tuple(sorted(servers)), tuple(skipped)
 
 
-def _server(container: Container) -> Server:
+def _server(container: Container, reach: Reach) -> Server:
     if container.address is None:
         raise ValueError(container.unreachable)
-    return Server(_slug(container.name), container.address, server_port(container))
+    if reach.from_route:
+        return Server(_slug(container.name), container.address, reach.port or exposed_port(container), reach.proto)
+    return Server(_slug(container.name), container.address, server_port(container), server_proto(container))
 
 
-def _claims(hosts: Mapping[str, tuple[VirtualHost, ...]]) -> Claims:
-    claims: dict[tuple[Listener, str], set[str]] = defaultdict(set)
-    for service, entries in hosts.items():
-        for entry in entries:
-            for listener in entry.listeners:
-                claims[listener, entry.host].add(service)
-    return {key: tuple(sorted(claimants)) for key, claimants in claims.items()}
+def _winners(claims: Iterable[Claim], servers: Servers) -> tuple[dict[Place, tuple[Claim, ...]], list[Skipped]]:
+    """Who gets each place, sorted by service, and a word to those who do not.
+
+    A service that HAProxy cannot reach has its hosts answered with 503, but takes none from one that it can.
+    """
+    by_place: dict[Place, list[Claim]] = defaultdict(list)
+    for claim in claims:
+        by_place[claim.place].append(claim)
+    winners: dict[Place, tuple[Claim, ...]] = {}
+    told: list[Skipped] = []
+    for place, rivals in by_place.items():
+        able = [claim for claim in rivals if servers[claim.service, claim.reach][0]] or rivals
+        heaviest = max(claim.weight for claim in able)
+        winners[place] = tuple(sorted((c for c in able if c.weight == heaviest), key=lambda claim: claim.service))
+        told += _outdone(winners[place], [claim for claim in able if claim.weight < heaviest])
+        told += _shared(winners[place])
+    return winners, told
 
 
-def _backend(
-    claimants: tuple[str, ...], servers: Mapping[str, tuple[tuple[Server, ...], tuple[Skipped, ...]]]
-) -> Backend:
-    pool = (server for claimant in claimants for server in servers[claimant][0])
+def _outdone(winners: tuple[Claim, ...], losers: Iterable[Claim]) -> Iterator[Skipped]:
+    for claim in losers:
+        by = " and ".join(winner.service for winner in winners)
+        yield Skipped(claim.service, f"{claim.place} is answered by {by}, whose VIRTUAL_HOST_WEIGHT is higher")
+
+
+def _shared(claims: tuple[Claim, ...]) -> Iterator[Skipped]:
+    """Copies in one project are meant; two projects with one host are more often a mistake."""
+    if len({claim.service.partition("/")[0] for claim in claims if "/" in claim.service}) > 1:
+        names = " and ".join(claim.service for claim in claims)
+        yield Skipped(names, f"{claims[0].place} is asked for in several projects, they share its requests")
+    if len({(claim.rewrite, claim.redirect, claim.code, claim.closed) for claim in claims}) > 1:
+        names = " and ".join(claim.service for claim in claims)
+        yield Skipped(names, f"{claims[0].place} is asked for in different ways, what {claims[0].service} says counts")
+
+
+def _pool(claims: tuple[Claim, ...]) -> Pool:
+    return tuple((claim.service, claim.reach) for claim in claims), claims[0].rewrite
+
+
+def _backend(pool: Pool, servers: Servers) -> Backend:
+    claimants, rewrite = pool
+    names = [name for name, _ in claimants]
+    pool_servers = tuple(sorted(server for claimant in claimants for server in servers[claimant][0]))
+    # All that tells pools apart is in the digest: the first claimant alone may also stand in another one.
+    parts = [name if not reach.from_route else f"{name} {reach.port} {reach.proto}" for name, reach in claimants]
+    if rewrite:
+        parts += ["", rewrite.prefix, rewrite.destination]
+    # Ports too: from the state file of the worker before, HAProxy would give a server of the same name its old port.
+    parts += ["", *sorted({f"{server.port} {server.proto}" for server in pool_servers})]
     return Backend(
-        # All claimants are in the digest: the first alone may also stand in another pool.
-        name=f"{_word(claimants[0])}-{_digest(*claimants)}",
-        title=" ".join(map(_printable, claimants)),
-        servers=tuple(sorted(pool)),
+        name=f"{_word(names[0])}-{_digest(*parts)}",
+        title=" ".join(map(_printable, names)),
+        servers=pool_servers,
+        rewrite=rewrite,
     )
+
+
+def _rule(
+    claims: tuple[Claim, ...], pools: Mapping[Pool, Backend], winners: Mapping[Place, object], proxy: Proxy
+) -> Rule:
+    claim = claims[0]
+    place = claim.place
+    redirect: Redirect = claim.redirect or "never"
+    if claim.redirect is None and proxy.force_ssl and Place("tls", place.host, place.path) in winners:
+        redirect = "always"
+    return Rule(
+        place=place,
+        weight=claim.weight,
+        backend=NO_ROUTE if claim.closed else pools[_pool(claims)].name,
+        redirect=redirect,
+        code=claim.code,
+        implicit=any(other.implicit for other in claims),
+    )
+
+
+def _order(rule: Rule) -> tuple[object, ...]:
+    return -rule.weight, rule.place.rank
+
+
+def _covered_names(rules: Iterable[Rule], covered: Set[DnsName]) -> tuple[str, ...]:
+    """Which hosts a rule redirects that leaves it to certificates; where hosts are patterns, all there are."""
+    names: set[str] = set()
+    for host in {rule.place.host for rule in rules if rule.redirect in ("auto", "closed")}:
+        if host.kind is not HostKind.EXACT:
+            return tuple(sorted(names.union(map(str, covered))))
+        if _is_covered(host.text, covered):
+            names.add(host.text)
+    return tuple(sorted(names))
+
+
+def _is_covered(host: str, covered: Set[DnsName]) -> bool:
+    """RFC 9525 section 6.3: a wildcard stands for one label."""
+    return host in covered or f"*.{host.partition('.')[2]}" in covered
+
+
+def _route(rule: Rule, covered: Set[DnsName]) -> Route:
+    place = rule.place
+    redirect = rule.redirect == "always" or (rule.redirect == "auto" and _is_covered(place.host.text, covered))
+    closed = rule.redirect == "closed" and _is_covered(place.host.text, covered)
+    host = f"{place.host}{f':{place.port}' if place.port else ''}{place.path}"
+    title = f"{host} (websockets)" if place.upgrade else host
+    return Route(place.listener, title, NO_ROUTE if closed else rule.backend, redirect)
 
 
 def _slug(text: str) -> str:

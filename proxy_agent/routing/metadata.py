@@ -3,15 +3,28 @@
 from collections.abc import Mapping
 
 from proxy_agent.routing.model import Container
+from proxy_agent.routing.ports import parse_port
 
 LABEL_PREFIX = "proxy."
 
 VIRTUAL_HOST = "VIRTUAL_HOST"
+VIRTUAL_HOST_MULTIPORTS = "VIRTUAL_HOST_MULTIPORTS"
+VIRTUAL_HOST_WEIGHT = "VIRTUAL_HOST_WEIGHT"
+VIRTUAL_PATH = "VIRTUAL_PATH"
+VIRTUAL_DEST = "VIRTUAL_DEST"
 VIRTUAL_PORT = "VIRTUAL_PORT"
-SETTINGS = frozenset({VIRTUAL_HOST, VIRTUAL_PORT})
+VIRTUAL_PROTO = "VIRTUAL_PROTO"
+FORCE_SSL = "FORCE_SSL"
+HTTPS_METHOD = "HTTPS_METHOD"
+NON_GET_REDIRECT = "NON_GET_REDIRECT"
+SETTINGS = frozenset(
+    {
+        *(VIRTUAL_HOST, VIRTUAL_HOST_WEIGHT, VIRTUAL_PATH, VIRTUAL_DEST, VIRTUAL_PORT, VIRTUAL_PROTO),
+        *(VIRTUAL_HOST_MULTIPORTS, FORCE_SSL, HTTPS_METHOD, NON_GET_REDIRECT),
+    }
+)
 
 DEFAULT_PORT = 80
-_HIGHEST_PORT = 65535
 
 
 def label_of(setting: str) -> str:
@@ -41,6 +54,11 @@ def setting(container: Container, name: str) -> str:
     return next((value.strip() for value in candidates if value.strip()), "")
 
 
+def asks_for_routes(container: Container) -> bool:
+    """Whether it is to be served at all."""
+    return any(setting(container, name) for name in (VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS))
+
+
 def server_port(container: Container) -> int:
     """The port to reach *container* on: VIRTUAL_PORT, else the only exposed one, else 80.
 
@@ -48,9 +66,15 @@ def server_port(container: Container) -> int:
     """
     text = setting(container, VIRTUAL_PORT)
     if text:
-        if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) <= _HIGHEST_PORT and len(text) < 7):  # noqa: PLR2004
-            raise ValueError(f"VIRTUAL_PORT={text[:40]!r} is not a port: write one number from 1 to {_HIGHEST_PORT}")
-        return int(text)
+        try:
+            return parse_port(text)
+        except ValueError as error:
+            raise ValueError(f"VIRTUAL_PORT={error}") from None
+    return exposed_port(container)
+
+
+def exposed_port(container: Container) -> int:
+    """The only exposed port, else 80; raises ValueError where several are exposed and none of them is 80."""
     exposed = container.exposed_ports
     if len(exposed) > 1 and DEFAULT_PORT not in exposed:
         raise ValueError(f"it exposes ports {', '.join(map(str, exposed))}: name one with VIRTUAL_PORT")

@@ -6,11 +6,22 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.hosts import HostPattern
+from proxy_agent.routing.paths import PathPattern
 
 Address = IPv4Address | IPv6Address
 
 Listener = Literal["plain", "tls"]
 """Where a request came in: in clear text (port 80) or through TLS (port 443)."""
+
+Proto = Literal["http", "https", "h2c", "grpc", "grpcs"]
+"""How a container is spoken to."""
+
+Redirect = Literal["never", "auto", "always", "closed"]
+"""Whether plain HTTP is redirected: "auto" where the host has a certificate, "closed" answers 503 there instead."""
+
+NO_ROUTE = "no_route"
+"""The backend that answers 503."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,15 @@ class Service:
     containers: tuple[Container, ...]
 
 
+_OPTIONS: dict[Proto, str] = {
+    "http": "",
+    "https": " ssl verify none sni req.hdr(host),host_only",
+    "h2c": " proto h2",
+    "grpc": " proto h2",
+    "grpcs": " ssl verify none alpn h2 sni req.hdr(host),host_only",
+}
+
+
 @dataclass(frozen=True, order=True)
 class Server:
     """A ``server`` line: one container's port."""
@@ -43,11 +63,56 @@ class Server:
     name: str
     address: Address
     port: int
+    proto: Proto = "http"
 
     @property
     def parameters(self) -> str:
         """What follows the name in a ``server`` line."""
-        return f"{self.address}:{self.port}"
+        return f"{self.address}:{self.port}{_OPTIONS[self.proto]}"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How a route reaches its containers, where that is not left to VIRTUAL_PORT and VIRTUAL_PROTO."""
+
+    port: int | None = None
+    """None for the exposed one."""
+    proto: Proto = "http"
+    from_route: bool = False
+    """Whether the route itself decides."""
+
+
+@dataclass(frozen=True, order=True)
+class Rewrite:
+    """What becomes of the path on its way to a backend: *destination* takes the place of *prefix*."""
+
+    prefix: str
+    destination: str
+
+    @property
+    def length(self) -> int:
+        """How much of the path is cut off; the slash that ends a prefix is put back by the join."""
+        return len(self.prefix.rstrip("/"))
+
+    @property
+    def header(self) -> str:
+        """The prefix as applications expect it, quoted for a format of HAProxy's."""
+        return _in_a_format(self.prefix.rstrip("/") or "/")
+
+    @property
+    def folder(self) -> str:
+        """The destination that the rest of the path is joined to with one slash, likewise quoted."""
+        return _in_a_format(self.destination.rstrip("/"))
+
+    @property
+    def whole(self) -> str:
+        """The destination where nothing of the path remains, likewise quoted."""
+        return _in_a_format(self.destination)
+
+
+def _in_a_format(path: str) -> str:
+    """*path*, which its parser keeps free of blanks, quotes and backslashes; ``%`` would begin a variable."""
+    return path.replace("%", "%%")
 
 
 @dataclass(frozen=True, order=True)
@@ -58,11 +123,49 @@ class Backend:
     title: str
     """The services it stands for, for people who read the configuration."""
     servers: tuple[Server, ...]
+    rewrite: Rewrite | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a rule is for; two rules of one place compete."""
+
+    listener: Listener
+    host: HostPattern
+    path: PathPattern
+    port: int | None = None
+    """None for the usual port of the listener."""
+    upgrade: bool = False
+    """Whether it is for websockets alone."""
+
+    @property
+    def rank(self) -> tuple[object, ...]:
+        """Sorts as requests are matched, within one listener and one weight; no two places have the same."""
+        return self.listener, self.port or 0, self.host.rank, self.path.rank, not self.upgrade
+
+    def __str__(self) -> str:
+        schemes = {("plain", False): "http", ("plain", True): "ws", ("tls", False): "https", ("tls", True): "wss"}
+        port = f":{self.port}" if self.port else ""
+        return f"{schemes[self.listener, self.upgrade]}://{self.host.text}{port}{self.path}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the flat list that a request is held against: the first that matches decides."""
+
+    place: Place
+    weight: int
+    backend: str
+    redirect: Redirect = "never"
+    code: int = 301
+    """The status of a redirect of anything but GET and HEAD."""
+    implicit: bool = False
+    """Whether paths of its host that nobody serves are answered with 404, as where VIRTUAL_PATH is set."""
 
 
 @dataclass(frozen=True, order=True)
 class Route:
-    """From a host on one listener to a backend."""
+    """From a host and a path on one listener to a backend, for people to read."""
 
     listener: Listener
     host: str
@@ -78,6 +181,9 @@ class Routing:
     backends: tuple[Backend, ...] = ()
     routes: tuple[Route, ...] = ()
     skipped: tuple[Skipped, ...] = field(default=())
+    rules: tuple[Rule, ...] = ()
+    covered: tuple[str, ...] = ()
+    """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates."""
 
     def lines(self) -> Mapping[str, str]:
         """A sentence for each host: how it is served, and by whom."""
@@ -92,12 +198,14 @@ def _sentence(host: str, routes: list[Route], backends: Mapping[str, Backend]) -
     schemes: dict[Listener, str] = {"plain": "http", "tls": "https"}
     by_answer: dict[str, list[str]] = {}
     for route in sorted(routes):
-        answer = "redirected to https" if route.redirect else _pool(backends[route.backend])
+        answer = "redirected to https" if route.redirect else _pool(backends.get(route.backend))
         by_answer.setdefault(answer, []).append(schemes[route.listener])
     parts = (f"{' and '.join(names)} {answer}" for answer, names in by_answer.items())
     return f"{host}: {', '.join(parts)}"
 
 
-def _pool(backend: Backend) -> str:
+def _pool(backend: Backend | None) -> str:
+    if backend is None:
+        return "closed"
     servers = ", ".join(f"{server.address}:{server.port}" for server in backend.servers)
     return f"served by {backend.title} ({servers or 'no server'})"

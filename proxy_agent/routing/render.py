@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from proxy_agent.routing.lookup import Lookup, compile_lookup
 from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
 
@@ -17,7 +18,9 @@ CRT_LIST = "crt.list"
 PLAIN_MAP = "maps/plain.map"
 TLS_MAP = "maps/tls.map"
 REDIRECT_MAP = "maps/redirect.map"
-MAPS = (PLAIN_MAP, REDIRECT_MAP, TLS_MAP)
+PLAIN_PATHS_MAP = "maps/plain-paths.map"
+TLS_PATHS_MAP = "maps/tls-paths.map"
+MAPS = (PLAIN_MAP, PLAIN_PATHS_MAP, REDIRECT_MAP, TLS_MAP, TLS_PATHS_MAP)
 
 SERVER_CHECK = "check inter 2s rise 2 fall 3"
 """How HAProxy finds out whether a container answers; servers added at run time do not inherit it."""
@@ -62,11 +65,12 @@ class Templates:
 
     def render(self, routing: Routing, crt_list: CrtList, default_certificate: str) -> Configuration:
         """The configuration of *routing*; equal input gives equal bytes."""
+        lookup = compile_lookup(routing.rules)
         without_servers = replace(routing, backends=tuple(replace(pool, servers=()) for pool in routing.backends))
-        unnamed = self._configuration(without_servers, identity="")
+        unnamed = self._configuration(without_servers, lookup, identity="")
         identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
-        text = self._configuration(routing, identity).encode()
-        maps = _maps(routing)
+        text = self._configuration(routing, lookup, identity).encode()
+        maps = _maps(routing, lookup)
         return Configuration(
             identity=identity,
             text=text,
@@ -82,7 +86,7 @@ class Templates:
             },
         )
 
-    def _configuration(self, routing: Routing, identity: str) -> str:
+    def _configuration(self, routing: Routing, lookup: Lookup, identity: str) -> str:
         port = self._settings.https_port
         return self._jinja.get_template("haproxy.cfg.j2").render(
             identity=identity,
@@ -90,6 +94,7 @@ class Templates:
             https_suffix="" if port == _HTTPS else f":{port}",
             backends=routing.backends,
             check=SERVER_CHECK,
+            frontends=lookup.frontends,
         )
 
 
@@ -104,12 +109,11 @@ def map_file(entries: Mapping[str, str]) -> bytes:
     return "".join(f"{key} {value}\n" for key, value in entries.items()).encode()
 
 
-def _maps(routing: Routing) -> Mapping[str, Mapping[str, str]]:
-    def backends_of(listener: str) -> Iterable[tuple[str, str]]:
-        return ((route.host, route.backend) for route in routing.routes if route.listener == listener)
-
+def _maps(routing: Routing, lookup: Lookup) -> Mapping[str, Mapping[str, str]]:
     return {
-        PLAIN_MAP: dict(backends_of("plain")),
-        REDIRECT_MAP: {route.host: "https" for route in routing.routes if route.redirect},
-        TLS_MAP: dict(backends_of("tls")),
+        PLAIN_MAP: lookup.names["plain"],
+        PLAIN_PATHS_MAP: lookup.paths["plain"],
+        REDIRECT_MAP: dict.fromkeys(routing.covered, "https"),
+        TLS_MAP: lookup.names["tls"],
+        TLS_PATHS_MAP: lookup.paths["tls"],
     }

@@ -1,41 +1,47 @@
-"""``VIRTUAL_HOST``: the hosts that a container answers for.
+r"""``VIRTUAL_HOST``: the hosts, and paths below them, that a container answers for.
 
 ::
 
     value  = item *( "," item )           blanks around items trimmed, empty items ignored
-    item   = [ scheme "://" ] host
-    scheme = "http" / "https"             any case; none means both listeners
-    host   = DNS name / IPv4 / "[" IPv6 "]"
+    item   = "~" expression               on the host alone; "\," is a comma in it
+           / [ scheme "://" ] [ host ] [ ":" port ] [ path ]
+    scheme = "http" / "https" / "ws" / "wss"      any case; none means both listeners
+    host   = DNS name / IPv4 / "[" IPv6 "]" / pattern with "*" / "." DNS name
+    path   = "/" …                        the whole path, "*" for any run of characters
 """
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Address
 
 from proxy_agent.daemon.errors import Skipped
-from proxy_agent.routing.model import Listener
-from proxy_agent.tls.names import parse_identifier
+from proxy_agent.routing.hosts import HostKind, HostPattern, parse_host
+from proxy_agent.routing.paths import PathKind, PathPattern, parse_item_path
+from proxy_agent.routing.ports import parse_port
 
 _LONGEST_VALUE = 8192
+_SCHEMES = ("http", "https", "ws", "wss")
 
 
 @dataclass(frozen=True)
 class VirtualHost:
     """One entry of ``VIRTUAL_HOST``."""
 
-    host: str
-    """As it stands in a Host header, lower case, IPv6 in brackets, without a port."""
+    host: HostPattern
     scheme: str | None
-    """``http`` or ``https`` where the entry says so, else None: both, redirected once it has a certificate."""
+    """``http``, ``https``, ``ws`` or ``wss`` where the entry says so, else None: both, redirected once covered."""
+    port: int | None
+    path: PathPattern
 
     @property
-    def listeners(self) -> tuple[Listener, ...]:
-        """The listeners that know this host."""
-        if self.scheme is None:
-            return ("plain", "tls")
-        return ("plain",) if self.scheme == "http" else ("tls",)
+    def rank(self) -> tuple[object, ...]:
+        """Sorts by host, path, scheme and port."""
+        return self.host.rank, self.path.rank, self.scheme or "", self.port or 0
 
 
 def parse_virtual_hosts(value: str) -> tuple[tuple[VirtualHost, ...], tuple[Skipped, ...]]:
-    """Read a whole ``VIRTUAL_HOST``: the entries that can be served, and the others each with its reason.
+    """Read a whole ``VIRTUAL_HOST``: the entries that can be served, and what is not as it was written, with reasons.
 
     A list that names a host both as ``https://app.example.com`` and without a scheme means plain HTTP by the latter:
     the two listeners are spelled out, so nothing is redirected (the dialect of dockercloud/haproxy).
@@ -44,46 +50,93 @@ def parse_virtual_hosts(value: str) -> tuple[tuple[VirtualHost, ...], tuple[Skip
         return (), (Skipped("VIRTUAL_HOST", f"longer than {_LONGEST_VALUE} characters"),)
     entries: set[VirtualHost] = set()
     skipped: set[Skipped] = set()
-    for item in filter(None, (part.strip() for part in value.split(","))):
+    for item in filter(None, (part.strip() for part in re.split(r"(?<!\\),", value))):
         try:
-            entries.add(parse_virtual_host(item))
+            entries.update(parse_virtual_host(item))
         except ValueError as error:
             skipped.add(Skipped("VIRTUAL_HOST", str(error)))
+        else:
+            skipped.update(Skipped("VIRTUAL_HOST", doubt) for doubt in _doubts(item))
     spelled_out = {entry.host for entry in entries if entry.scheme == "https"}
     entries = {
-        VirtualHost(entry.host, "http") if entry.scheme is None and entry.host in spelled_out else entry
-        for entry in entries
+        replace(entry, scheme="http") if _bare(entry) and entry.host in spelled_out else entry for entry in entries
     }
-    return tuple(sorted(entries, key=_order)), tuple(sorted(skipped))
+    return tuple(sorted(entries, key=lambda entry: entry.rank)), tuple(sorted(skipped))
 
 
-def parse_virtual_host(item: str) -> VirtualHost:
-    """Read one entry; raises ValueError quoting it and naming the accepted form.
+def parse_virtual_host(item: str) -> tuple[VirtualHost, ...]:
+    """Read one entry, which ``.example.com`` makes two; raises ValueError quoting it and naming the accepted form.
 
-    >>> parse_virtual_host("HTTPS://App.Example.com")
-    VirtualHost(host='app.example.com', scheme='https')
-    >>> parse_virtual_host("ftp://app.example.com")
+    >>> [(str(entry.host), entry.scheme, entry.port, str(entry.path)) for entry in parse_virtual_host("HTTPS://A.b:8/C")]
+    [('a.b', 'https', 8, '/c')]
+    >>> parse_virtual_host("tcp://a.test")
     Traceback (most recent call last):
-    ValueError: 'ftp://app.example.com' has an unknown scheme: write http:// or https://, or none for both
+    ValueError: 'tcp://a.test' has an unknown scheme: write http://, https://, ws:// or wss://, or none for both
     """
-    scheme, separator, rest = item.rpartition("://")
-    if separator and scheme.lower() not in {"http", "https"}:
-        raise ValueError(f"{item!r} has an unknown scheme: write http:// or https://, or none for both")
-    if any(blank in rest for blank in " \t\r\n;"):
+    item = item.replace("\\,", ",")
+    if item.startswith("~"):
+        return (VirtualHost(parse_host(item), None, None, parse_item_path("")),)
+    scheme, separator, rest = _without_scheme(item)
+    if separator and scheme.lower() not in _SCHEMES:
+        raise ValueError(f"{item!r} has an unknown scheme: write http://, https://, ws:// or wss://, or none for both")
+    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    _check_authority(item, authority, separator)
+    if any(character.isspace() for character in rest):
+        raise ValueError(f"{item!r} holds a blank: separate hosts with commas")
+    host, port = _host_and_port(item, authority)
+    pattern = parse_item_path(f"{slash}{path.partition(';')[0]}")
+    hosts = (host[1:], f"*{host}") if host.startswith(".") else (host,)
+    return tuple(VirtualHost(parse_host(text), scheme.lower() or None, port, pattern) for text in hosts)
+
+
+def _without_scheme(item: str) -> tuple[str, str, str]:
+    """Scheme, separator and rest; ``://`` in a query is none."""
+    scheme, separator, rest = item.partition("://")
+    return ("", "", item) if re.search(r"[/?#]", scheme) or not separator else (scheme, separator, rest)
+
+
+def _check_authority(item: str, authority: str, separator: str) -> None:
+    if separator and not authority:
+        raise ValueError(f"{item!r} names no host: write one after the scheme, or the path alone")
+    if any(character.isspace() or character == ";" for character in authority):
         raise ValueError(f"{item!r} holds a blank or a semicolon: separate hosts with commas")
+    if "@" in authority:
+        raise ValueError(f"{item!r} names a user: write the host alone")
+    if authority.partition(":")[0].lower() in _SCHEMES and ":" in authority:
+        raise ValueError(f"{item!r} lacks '//' after its scheme")
+
+
+def _host_and_port(item: str, authority: str) -> tuple[str, int | None]:
+    if _is_ipv6(authority):
+        return f"[{authority}]", None
+    host, colon, port = authority.rpartition(":") if not authority.endswith("]") else (authority, "", "")
+    if not colon:
+        return authority, None
+    if ":" in host and not host.startswith("["):
+        raise ValueError(f"{item!r} holds more than one ':': write an IPv6 address in brackets")
     try:
-        identifier = parse_identifier(rest)
+        return host, parse_port(port)
     except ValueError as error:
-        raise ValueError(
-            f"{error}; accepted is a host name or an IP address, after http:// or https:// if wanted"
-        ) from None
-    if isinstance(identifier, str):
-        if identifier.startswith("*"):
-            raise ValueError(f"{item!r} is a pattern: write each host out")
-        return VirtualHost(identifier, scheme.lower() or None)
-    host = str(identifier) if identifier.version == 4 else f"[{identifier}]"  # noqa: PLR2004
-    return VirtualHost(host, scheme.lower() or None)
+        raise ValueError(f"{item!r} ends its host with ':', but {error}") from None
 
 
-def _order(entry: VirtualHost) -> tuple[str, str]:
-    return entry.host, entry.scheme or ""
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(IPv6Address(text))
+    except ValueError:
+        return False
+
+
+def _doubts(item: str) -> Iterator[str]:
+    """What is served otherwise than its author may think."""
+    if item.startswith("~"):
+        return
+    if re.search(r"[?#]|/.*;", _without_scheme(item)[2]):
+        yield f"{item!r} is served without what follows '?', '#' or ';': routes end with the path"
+    for entry in parse_virtual_host(item)[:1]:
+        if entry.path.kind is PathKind.EXACT and entry.path.text == "/":
+            yield f"{item!r} is the root page alone: drop the slash for the whole site"
+
+
+def _bare(entry: VirtualHost) -> bool:
+    return entry.scheme is None and entry.port is None and entry.host.kind is not HostKind.EXPRESSION

@@ -1,7 +1,6 @@
 """proxy_agent.routing.build."""
 
 import re
-from collections.abc import Callable
 from ipaddress import ip_address
 
 import pytest
@@ -9,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_agent.routing.build import build
-from proxy_agent.routing.model import Container, Routing, Service
+from proxy_agent.routing.claims import Proxy
+from proxy_agent.routing.model import NO_ROUTE, Container, Routing, Service
+from proxy_agent.tls.names import DnsName
 
 NOTHING: frozenset[str] = frozenset()
 
@@ -32,7 +33,7 @@ def service(name: str, virtual_host: str, address: str | None = "10.0.0.1", **se
 
 def built(*services: Service, covered: frozenset[str] = NOTHING, force_ssl: bool | None = None) -> Routing:
     """The routing, with certificates for the hosts *covered*."""
-    return build(services, covered.__contains__, force_ssl)
+    return build(services, frozenset(map(DnsName, covered)), Proxy(force_ssl))
 
 
 def routes(routing: Routing) -> set[tuple[str, str, str]]:
@@ -131,17 +132,9 @@ def test_a_container_out_of_reach_costs_itself() -> None:
 
 def test_a_service_without_a_server_keeps_its_host() -> None:
     """It answers 503 and comes back in place, instead of being taken for an unknown host."""
-    routing = built(service("shop", "a.test", VIRTUAL_PORT="0"))
+    routing = built(service("shop", "a.test", address=None))
     assert routes(routing) == {("plain", "a.test", "shop"), ("tls", "a.test", "shop")}
     assert [backend.servers for backend in routing.backends] == [()]
-
-
-def test_a_service_out_of_reach_takes_nothing_from_one_within_reach() -> None:
-    """A container of another project that names the same host neither joins the pool nor renames it."""
-    alone = built(service("shop", "a.test"))
-    beside = built(service("shop", "a.test"), service("copy", "a.test", address=None))
-    assert (beside.backends, beside.routes) == (alone.backends, alone.routes)
-    assert list(map(str, beside.skipped)) == ["copy (copy-1): no network in common"]
 
 
 def test_a_bad_port_costs_its_container() -> None:
@@ -154,10 +147,10 @@ def test_a_bad_port_costs_its_container() -> None:
 
 def test_a_bad_entry_costs_that_entry_and_names_its_service() -> None:
     """The other hosts of the same container are served."""
-    routing = built(service("shop", "a.test,*.b.test"))
+    routing = built(service("shop", "a.test,b.test:"))
     assert {host for _, host, _ in routes(routing)} == {"a.test"}
     assert list(map(str, routing.skipped)) == [
-        "shop: VIRTUAL_HOST: '*.b.test' is a pattern: write each host out",
+        "shop: VIRTUAL_HOST: 'b.test:' ends its host with ':', but '' is not a port: write one number from 1 to 65535",
     ]
 
 
@@ -178,13 +171,36 @@ WORD = re.compile(r"[A-Za-z0-9_.:-]+")
 TEXT = st.text(max_size=30) | st.sampled_from(["shop", "pro/shop", "x\n    server evil 192.0.2.1", "#", " "])
 
 
+ENTRIES = [
+    "a.test",
+    "https://a.test",
+    "http://b.test",
+    "a.test,b.test",
+    "*.c.test",
+    "*",
+    "/p",
+    "~^x",
+    "wss://a.test:1/p/*",
+]
+SAID = {
+    "VIRTUAL_PATH": ["/api/", "= /x", "~ ^/x", "'"],
+    "VIRTUAL_DEST": ["/", "x"],
+    "VIRTUAL_HOST_WEIGHT": ["1", "-1", "x"],
+    "VIRTUAL_PROTO": ["https", "x"],
+    "HTTPS_METHOD": ["nohttp", "nohttps", "x"],
+    "FORCE_SSL": ["yes", "no", "x"],
+    "VIRTUAL_HOST_MULTIPORTS": ["a.test: {/: {port: 1}, /x: {port: 2}}", "["],
+}
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> list[Service]:
     """Services and containers called whatever strangers call them; as in Docker, no two have one name."""
-    hosts = st.sampled_from(["a.test", "https://a.test", "http://b.test", "a.test,b.test", "*.c.test"]) | st.text()
+    hosts = st.sampled_from(ENTRIES) | st.text()
     addresses = st.sampled_from(["10.0.0.1", "2001:db8::1", None])
+    said = st.fixed_dictionaries({}, optional={name: st.sampled_from(values) for name, values in SAID.items()})
     containers = [
-        container(name, draw(hosts), draw(addresses))
+        container(name, draw(hosts), draw(addresses), **draw(said))
         for name in draw(st.lists(TEXT.filter(bool), max_size=6, unique=True))
     ]
     names = draw(st.lists(TEXT, max_size=4, unique=True))
@@ -200,7 +216,7 @@ def test_no_text_of_a_stranger_reaches_the_configuration(services: list[Service]
         assert backend.title.isprintable()
         assert all(WORD.fullmatch(server.name) for server in backend.servers)
     assert len({backend.name for backend in routing.backends}) == len(routing.backends)
-    assert {route.backend for route in routing.routes} == {backend.name for backend in routing.backends}
+    assert {rule.backend for rule in routing.rules} <= {backend.name for backend in routing.backends} | {NO_ROUTE}
     assert all("\n" not in line for line in routing.lines().values())
 
 
@@ -222,27 +238,83 @@ def test_server_names_are_unique_within_a_backend(services: list[Service]) -> No
 
 def test_a_sentence_for_each_host_says_how_it_is_served() -> None:
     """These are the lines that the log shows when something changed."""
-    covered: Callable[[str], bool] = {"a.test"}.__contains__
-    lines = build(
-        [
-            service("shop", "a.test"),
-            service("old", "b.test,http://c.test"),
-            service("gone", "d.test", VIRTUAL_PORT="0"),
-        ],
-        covered,
-        None,
+    lines = built(
+        service("shop", "a.test"),
+        service("old", "b.test,http://c.test"),
+        service("gone", "d.test", None),
+        covered=frozenset({"a.test"}),
     ).lines()
     assert lines == {
         "a.test": "a.test: http redirected to https, https served by shop (10.0.0.1:80)",
-        "b.test": "b.test: http and https served by old (10.0.0.1:80)",
+        "b.test": "b.test: http served by old (10.0.0.1:80), https served by old (10.0.0.1:80)",
         "c.test": "c.test: http served by old (10.0.0.1:80)",
-        "d.test": "d.test: http and https served by gone (no server)",
+        "d.test": "d.test: http served by gone (no server), https served by gone (no server)",
     }
 
 
 def test_a_service_out_of_reach_takes_nothing_from_one_within() -> None:
-    """Somebody on other networks changes nothing here, and is told why it is not served."""
-    near, far = service("near", "app.example.com"), service("far", "app.example.com, far.example.com", address=None)
+    """Somebody on another network who names the same host changes nothing, and is told why it is not served."""
+    near, far = service("near", "app.example.com"), service("far", "app.example.com", address=None)
     alone, both = built(near), built(near, far)
     assert (both.backends, both.routes) == (alone.backends, alone.routes)
     assert list(map(str, both.skipped)) == ["far (far-1): no network in common"]
+    assert [backend.servers for backend in built(far).backends] == [()], "alone it has a route, which answers 503"
+
+
+def test_two_projects_with_one_host_are_told() -> None:
+    """Within a project it is meant; across projects it is more often a mistake, so both are named."""
+    one, two, other = (service(name, "https://a.test") for name in ("x/one", "x/two", "y/other"))
+    assert built(one, two).skipped == ()
+    assert list(map(str, built(one, other).skipped)) == [
+        "x/one and y/other: https://a.test is asked for in several projects, they share its requests"
+    ]
+
+
+def test_services_that_differ_in_how_they_share_are_told() -> None:
+    """What the first by name says counts, whatever order Docker lists them in."""
+    one, two = service("one", "a.test", VIRTUAL_DEST="/x"), service("two", "a.test")
+    routing = built(two, one)
+    assert [backend.rewrite.destination for backend in routing.backends if backend.rewrite] == ["/x"]
+    assert "what one says counts" in str(routing.skipped[0])
+
+
+def test_a_service_out_of_reach_takes_nothing_by_weight() -> None:
+    """As it takes nothing without one."""
+    near, far = service("near", "a.test"), service("far", "a.test", None, VIRTUAL_HOST_WEIGHT="9")
+    assert routes(built(near, far)) == routes(built(near))
+
+
+def test_one_service_cannot_ask_without_end() -> None:
+    """Of ports and patterns, which cost everybody, each service is served a bounded number."""
+    patterns = built(service("greedy", ",".join(f"~x{number}" for number in range(500))))
+    ports = built(service("greedy", ",".join(f"a.test:{number}" for number in range(1000, 1500))))
+    assert len({rule.place.host for rule in patterns.rules}) == 100
+    assert [rule.place.port for rule in ports.rules] == list(range(1000, 1008))
+    for routing in (patterns, ports):
+        assert list(map(str, routing.skipped)) == [
+            "greedy: VIRTUAL_HOST: only 8 ports and 100 patterns of one service are served"
+        ]
+
+
+def test_a_path_that_cannot_be_read_serves_nothing_instead() -> None:
+    """A service that wants a part of a host never gets the whole of it by mistake."""
+    routing = built(service("shop", "a.test,a.test/x", VIRTUAL_PATH="api"))
+    assert {host for _, host, _ in routes(routing)} == {"a.test/x"}
+    assert "hosts without a path are not served" in str(routing.skipped[0])
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"VIRTUAL_HOST_WEIGHT": "1.5"}, "VIRTUAL_HOST_WEIGHT: '1.5' is not a weight: write a whole number; 0 is used"),
+        ({"FORCE_SSL": "enable"}, "FORCE_SSL: 'enable' is neither yes nor no; yes is used"),
+        ({"HTTPS_METHOD": "x"}, "HTTPS_METHOD: 'x' is not used: write one of redirect, noredirect, nohttp, nohttps"),
+        ({"NON_GET_REDIRECT": "302"}, "NON_GET_REDIRECT: '302' is not used: write one of 301, 307, 308"),
+        ({"HTTPS_METHOD": "nohttp", "FORCE_SSL": "no"}, "FORCE_SSL: not used, because HTTPS_METHOD is set"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_costs_itself(told: dict[str, str], reason: str) -> None:
+    """The host is served, and the reason names what is used instead."""
+    routing = built(service("shop", "a.test", **told))
+    assert {host for _, host, _ in routes(routing)} == {"a.test"}
+    assert list(map(str, routing.skipped)) == [f"shop: {reason}"]

@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
-from proxy_agent.routing.model import Backend, Route, Routing, Server
+from proxy_agent.routing.hosts import parse_host
+from proxy_agent.routing.model import Backend, Listener, Place, Redirect, Routing, Rule, Server
+from proxy_agent.routing.paths import ALL_PATHS
 from proxy_agent.routing.render import (
     CONFIGURATION,
     CRT_LIST,
     DEFAULT_LIST,
     MAPS,
     PLAIN_MAP,
+    PLAIN_PATHS_MAP,
     REDIRECT_MAP,
     TLS_MAP,
+    TLS_PATHS_MAP,
     Configuration,
     CrtList,
     Templates,
@@ -25,8 +29,15 @@ from proxy_agent.settings import Settings, load
 FOLDER = Path(__file__).resolve().parents[3] / "haproxy"
 SERVER = Server("shop-1", ip_address("10.0.0.1"), 80)
 SHOP = Backend("shop-12345678", "shop", (SERVER,))
-ROUTES = (Route("plain", "a.test", SHOP.name, redirect=True), Route("tls", "a.test", SHOP.name))
-ROUTING = Routing((SHOP,), ROUTES)
+
+
+def rule(listener: Listener, host: str, redirect: Redirect = "never") -> Rule:
+    """A rule for all paths of a host, which the shop answers."""
+    return Rule(Place(listener, parse_host(host), ALL_PATHS), 0, SHOP.name, redirect)
+
+
+RULES = (rule("plain", "a.test", "auto"), rule("tls", "a.test"))
+ROUTING = Routing((SHOP,), rules=RULES, covered=("a.test",))
 
 
 def settings(**environment: str) -> Settings:
@@ -60,9 +71,11 @@ def test_the_maps_say_what_the_routes_say() -> None:
     """As values for the runtime API, and as files for the next start."""
     configuration = rendered()
     assert configuration.maps == {
-        PLAIN_MAP: {"a.test": SHOP.name},
+        PLAIN_MAP: {"a.test": f"{SHOP.name}:auto:301"},
+        PLAIN_PATHS_MAP: {},
         REDIRECT_MAP: {"a.test": "https"},
         TLS_MAP: {"a.test": SHOP.name},
+        TLS_PATHS_MAP: {},
     }
     for path, entries in configuration.maps.items():
         assert configuration.files[path] == map_file(entries)
@@ -89,7 +102,7 @@ def test_the_crt_list_names_what_each_bundle_answers_for() -> None:
 def test_what_the_runtime_api_can_change_is_not_in_the_identity() -> None:
     """Certificates, hosts and redirects of known backends come without a reload."""
     before = rendered()
-    more = Routing((SHOP,), (*ROUTES, Route("tls", "b.test", SHOP.name)))
+    more = Routing((SHOP,), rules=(*RULES, rule("tls", "b.test")))
     after = rendered(more, crt_list=(("/state/a.pem", ("a.test",)),))
     assert before.identity == after.identity
     assert before.text == after.text
@@ -99,7 +112,7 @@ def test_what_the_runtime_api_can_change_is_not_in_the_identity() -> None:
 def test_a_new_backend_is_a_new_identity() -> None:
     """A worker that was started before does not know it."""
     other = Backend("other-12345678", "other", ())
-    assert rendered(Routing((other, SHOP), ROUTES)).identity != rendered().identity
+    assert rendered(Routing((other, SHOP), rules=RULES)).identity != rendered().identity
 
 
 def test_the_worker_can_be_asked_for_the_identity() -> None:

@@ -1,0 +1,167 @@
+"""What each service asks for, place by place, before anybody decides who gets it."""
+
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, replace
+
+from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.hosts import HostPattern
+from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
+from proxy_agent.routing.model import Container, Listener, Place, Reach, Redirect, Rewrite, Service
+from proxy_agent.routing.multiports import PortRoute, parse_multiports
+from proxy_agent.routing.options import Options, read_options
+from proxy_agent.routing.paths import PathKind, PathPattern
+from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
+
+_MOST_PORTS = 8
+"""Of its own for one service: each is a socket of HAProxy's."""
+_MOST_PATTERNS = 100
+"""That no map can look up, for one service: each is tried on every request that gets as far."""
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """What the proxy itself is told, as far as it decides about routes."""
+
+    force_ssl: bool | None = None
+    http_port: int = 80
+    https_port: int = 443
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One service's wish for one place."""
+
+    place: Place
+    service: str
+    weight: int
+    redirect: Redirect | None
+    """None where only the proxy's own setting may ask for it."""
+    code: int
+    rewrite: Rewrite | None
+    implicit: bool
+    reach: Reach
+    closed: bool = False
+    """Whether the answer is 503: HTTPS_METHOD=nohttps closes the TLS listener for a host."""
+
+
+def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
+    """The union over the service's containers, which differ only while a new version replaces an old one."""
+    claims: dict[Place, Claim] = {}
+    skipped: set[Skipped] = set()
+    for container in sorted(service.containers, key=lambda container: container.name):
+        if not asks_for_routes(container):
+            continue
+        found, doubts = _claims(container, service.name, proxy)
+        skipped |= {Skipped(service.name, doubt) for doubt in doubts}
+        for claim in found:
+            claims.setdefault(claim.place, claim)
+    kept = tuple(_within_bounds(claims))
+    if len(kept) < len(claims):
+        doubt = f"VIRTUAL_HOST: only {_MOST_PORTS} ports and {_MOST_PATTERNS} patterns of one service are served"
+        skipped.add(Skipped(service.name, doubt))
+    return tuple(claims[place] for place in kept), tuple(sorted(skipped))
+
+
+def _within_bounds(places: Iterable[Place]) -> Iterator[Place]:
+    """*places* without the further ports and the patterns that are too many, the more specific ones kept."""
+    ports: set[int] = set()
+    patterns: set[tuple[HostPattern, PathPattern]] = set()
+    for place in sorted(places, key=lambda place: place.rank):
+        if place.port:
+            ports |= {place.port} if len(ports) < _MOST_PORTS else set()
+        if is_pattern := place.host.expression_needed or place.path.expression_needed:
+            patterns |= {(place.host, place.path)} if len(patterns) < _MOST_PATTERNS else set()
+        if (not place.port or place.port in ports) and (not is_pattern or (place.host, place.path) in patterns):
+            yield place
+
+
+def _claims(container: Container, service: str, proxy: Proxy) -> tuple[list[Claim], list[str]]:
+    options, doubts = read_options(container)
+    routes, skipped = _routes(container, options)
+    claims: list[Claim] = []
+    reasons = [*doubts, *(f"{item.what}: {item.reason}" for item in skipped)]
+    for route in routes:
+        try:
+            claims += _claims_of_route(route, service, options, proxy)
+        except ValueError as error:
+            reasons.append(f"VIRTUAL_HOST: {error}")
+    if any(route.destination and not route.path.replaceable for route in routes):
+        reasons.append("VIRTUAL_DEST: not used where a path is a pattern: it has no beginning to replace")
+    return claims, reasons
+
+
+def _routes(container: Container, options: Options) -> tuple[tuple[PortRoute, ...], tuple[Skipped, ...]]:
+    """What MULTIPORTS says; where it is unset, the entries of VIRTUAL_HOST, those without a path under VIRTUAL_PATH."""
+    if text := setting(container, VIRTUAL_HOST_MULTIPORTS):
+        return parse_multiports(text)
+    entries, skipped = parse_virtual_hosts(setting(container, VIRTUAL_HOST))
+    paths = ((entry, options.path if entry.path.kind is PathKind.ALL else entry.path) for entry in entries)
+    return tuple(
+        PortRoute(entry, path, options.destination, Reach()) for entry, path in paths if path is not None
+    ), skipped
+
+
+def _claims_of_route(route: PortRoute, service: str, options: Options, proxy: Proxy) -> Iterator[Claim]:
+    entry, path = route.entry, route.path
+    replaces = route.destination and path.replaceable
+    for listener, port, redirect, closed in _ways(entry, options, proxy):
+        yield Claim(
+            place=Place(listener, entry.host, path, port, entry.scheme in ("ws", "wss")),
+            service=service,
+            weight=options.weight,
+            redirect=redirect,
+            code=options.code,
+            rewrite=Rewrite(path.text, route.destination) if replaces else None,
+            # What an entry says of its own paths says nothing of others; VIRTUAL_PATH parts a whole host.
+            implicit=entry.path.kind is PathKind.ALL and path.kind is not PathKind.ALL,
+            reach=route.reach,
+            closed=closed,
+        )
+
+
+Way = tuple[Listener, int | None, Redirect | None, bool]
+
+
+def _ways(entry: VirtualHost, options: Options, proxy: Proxy) -> Iterator[Way]:
+    """The listeners of an entry, each with its port, its redirect, and whether it is closed there."""
+    secure = entry.scheme in ("https", "wss")
+    if secure and entry.port == proxy.http_port:
+        raise ValueError(f"'https' on port {entry.port} cannot be: that port is plain HTTP, leave it out")
+    # That one port is TLS whatever an entry says; the other speaks plain HTTP.
+    tls = secure or entry.port == proxy.https_port
+    port = None if entry.port in (proxy.http_port, proxy.https_port) else entry.port
+    if entry.scheme is None and entry.port is None:
+        yield "plain", None, _redirect(options, proxy), False
+        yield "tls", None, "never", options.without_tls
+    elif tls:
+        yield "tls", port, "never", False
+        if options.force_ssl and entry.scheme == "https" and port is None:
+            yield "plain", None, "always", False
+    elif options.force_ssl and entry.scheme == "http" and port is None:
+        yield "plain", None, "always", False
+        yield "tls", None, "never", False
+    else:
+        yield "plain", port, "never" if port or entry.scheme == "ws" or options.force_ssl is False else None, False
+
+
+def _redirect(options: Options, proxy: Proxy) -> Redirect:
+    if options.redirect is not None:
+        return options.redirect
+    by_proxy: dict[bool | None, Redirect] = {True: "always", False: "never", None: "auto"}
+    return by_proxy[proxy.force_ssl]
+
+
+def on_tls_ports(claims: Iterable[Claim]) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
+    """A further port speaks TLS as soon as one claim wants that there, and then to everybody."""
+    claims = tuple(claims)
+    tls: Set[int | None] = {claim.place.port for claim in claims if claim.place.port and claim.place.listener == "tls"}
+    moved = {claim for claim in claims if claim.place.listener == "plain" and claim.place.port in tls}
+    doubts = (
+        Skipped(claim.service, f"VIRTUAL_HOST: {claim.place} is served through TLS, as others ask for on that port")
+        for claim in moved
+    )
+    return tuple(_through_tls(claim) if claim in moved else claim for claim in claims), tuple(doubts)
+
+
+def _through_tls(claim: Claim) -> Claim:
+    return replace(claim, place=replace(claim.place, listener="tls"), redirect="never")

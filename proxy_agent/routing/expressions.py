@@ -1,0 +1,71 @@
+"""Regular expressions of strangers: the part of PCRE that HAProxy is sure to compile, and nothing else."""
+
+import re
+
+_LONGEST = 256
+_MOST_COPIES = 1000
+"""Copies that counted repetitions make in all; PCRE refuses what grows past 64 KiB."""
+
+# Python's own parser finds unbalanced and empty things; this finds what the two understand differently: it leaves
+# out back-references, look-behind, verbs, POSIX classes, named groups, and every escape that is not listed;
+# and braces of their own, one of which would end a condition of HAProxy's.
+_TOKENS = re.compile(
+    r"""(?:\(\?i\))?
+    (?:
+        \\[dDwWsSbB!-/:-@\[-`{-~]
+      | \[\^?(?:\\[dDwWsS!-/:-@\[-`{-~]|(?!--|&&|~~|\|\|)[!-Z^-~])+\]
+      | \(\?[:=!] | \((?!\?|\*)
+      | \{\d{1,3}(?:,\d{0,3})?\}
+      | [^\\\[({}]
+    )*""",
+    re.VERBOSE,
+)
+_COPIES = re.compile(r"\{(\d+)(?:,(\d*))?\}")
+
+
+def parse_expression(text: str) -> str:
+    r"""Read one regular expression; raises ValueError quoting it and saying what to write instead.
+
+    >>> parse_expression(r"^www\.")
+    '^www\\.'
+    >>> parse_expression("a(b")
+    Traceback (most recent call last):
+    ValueError: 'a(b' is not a regular expression: missing ), unterminated subpattern at position 1
+    """
+    if not text or len(text) > _LONGEST:
+        raise ValueError(f"{text[:40]!r} is not a regular expression of 1 to {_LONGEST} characters")
+    if not all("!" <= character <= "~" for character in text) or "'" in text:
+        raise ValueError(f"{text!r} holds a blank, a quote or a character beyond ASCII: write \\s or . instead")
+    if not _TOKENS.fullmatch(text):
+        raise ValueError(
+            f"{text!r} goes beyond what is accepted: characters, classes, groups, repetitions, look-ahead, "
+            "and of escapes \\d \\w \\s \\b and punctuation"
+        )
+    try:
+        re.compile(text)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+    if _copies(text) > _MOST_COPIES:
+        raise ValueError(f"{text!r} counts too far: its repetitions make more than {_MOST_COPIES} copies")
+    return text
+
+
+def literal(text: str) -> str:
+    """An expression for exactly *text*, which is printable ASCII without blanks."""
+    return re.sub(r"[^A-Za-z0-9/_-]", lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def glob(text: str, star: str = ".*") -> str:
+    r"""An expression for the whole of *text*, in which ``*`` stands for any run of characters.
+
+    >>> glob("/p/*.php")
+    '^/p/.*\\x2ephp$'
+    """
+    return f"^{star.join(map(literal, text.split('*')))}$"
+
+
+def _copies(text: str) -> int:
+    copies = 1
+    for least, most in _COPIES.findall(text):
+        copies *= max(int(least), int(most or 0), 1)
+    return copies
