@@ -17,6 +17,15 @@ Listener = Literal["plain", "tls"]
 Proto = Literal["http", "https", "h2c", "grpc", "grpcs"]
 """How a container is spoken to."""
 
+_TLS = " ssl verify none sni req.hdr(host),host_only"
+_PROTO_PARAMETERS: Mapping[Proto, str] = {
+    "http": "",
+    "https": _TLS,
+    "h2c": " proto h2",
+    "grpc": " proto h2",
+    "grpcs": f"{_TLS} alpn h2",
+}
+
 Redirect = Literal["never", "auto", "always", "closed"]
 """Whether plain HTTP is redirected: "auto" where the host has a certificate, "closed" answers 503 there instead."""
 
@@ -55,6 +64,11 @@ class Server:
     address: Address
     port: int
     proto: Proto = "http"
+
+    @property
+    def parameters(self) -> str:
+        """What follows the name in a ``server`` line."""
+        return f"{self.address}:{self.port}{_PROTO_PARAMETERS[self.proto]}"
 
 
 @dataclass(frozen=True)
