@@ -3,8 +3,8 @@
 import re
 
 _LONGEST = 256
-_MOST_COPIES = 1000
-"""Copies that counted repetitions make in all; PCRE refuses what grows past 64 KiB."""
+_LONGEST_WRITTEN_OUT = 5000
+"""Characters, with every counted repetition written out: PCRE refuses what compiles to more than 64 KiB."""
 
 # Python's own parser finds unbalanced and empty things; this finds what the two understand differently: it leaves
 # out back-references, look-behind, verbs, POSIX classes, named groups, and every escape that is not listed;
@@ -45,8 +45,8 @@ def parse_expression(text: str) -> str:
         re.compile(text)
     except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{text!r} is not a regular expression: {error}") from None
-    if _copies(text) > _MOST_COPIES:
-        raise ValueError(f"{text!r} counts too far: its repetitions make more than {_MOST_COPIES} copies")
+    if len(text) * _copies(text) > _LONGEST_WRITTEN_OUT:
+        raise ValueError(f"{text!r} counts too far: written out, its repetitions may be too much for HAProxy")
     return text
 
 

@@ -17,6 +17,15 @@ Listener = Literal["plain", "tls"]
 Proto = Literal["http", "https", "h2c", "grpc", "grpcs"]
 """How a container is spoken to."""
 
+_TLS = " ssl verify none sni req.hdr(host),host_only"
+_PROTO_PARAMETERS: Mapping[Proto, str] = {
+    "http": "",
+    "https": _TLS,
+    "h2c": " proto h2",
+    "grpc": " proto h2",
+    "grpcs": f"{_TLS} alpn h2",
+}
+
 Redirect = Literal["never", "auto", "always", "closed"]
 """Whether plain HTTP is redirected: "auto" where the host has a certificate, "closed" answers 503 there instead."""
 
@@ -47,15 +56,6 @@ class Service:
     containers: tuple[Container, ...]
 
 
-_OPTIONS: dict[Proto, str] = {
-    "http": "",
-    "https": " ssl verify none sni req.hdr(host),host_only",
-    "h2c": " proto h2",
-    "grpc": " proto h2",
-    "grpcs": " ssl verify none alpn h2 sni req.hdr(host),host_only",
-}
-
-
 @dataclass(frozen=True, order=True)
 class Server:
     """A ``server`` line: one container's port."""
@@ -68,7 +68,7 @@ class Server:
     @property
     def parameters(self) -> str:
         """What follows the name in a ``server`` line."""
-        return f"{self.address}:{self.port}{_OPTIONS[self.proto]}"
+        return f"{self.address}:{self.port}{_PROTO_PARAMETERS[self.proto]}"
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class House:
 
     def asked(self, host: str, path: str = "/", **headers: str) -> Answer:
         """A request in clear text."""
-        return self.proxy.plain(host, path, **headers)
+        return self.proxy.plain(host, path, headers=headers)
 
     def who(self, host: str, path: str = "/", **headers: str) -> str | int:
         """The service that answers it, or the status that HAProxy answers itself."""

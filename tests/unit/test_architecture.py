@@ -20,6 +20,7 @@ ONE_MODULE_EACH = {
     "watchdog": {"proxy_agent/certificates.py"},
     "jinja2": {"proxy_agent/routing/render.py"},
     "subprocess": {"proxy_agent/process.py", "letsencrypt/runner.py"},
+    "yaml": {"proxy_agent/routing/multiports.py"},
     "waitress": {"letsencrypt/webroot.py"},
     "certbot": {"letsencrypt/certbot_process.py"},
 }
@@ -29,7 +30,7 @@ ALLOWED = {
     "proxy_agent/daemon": {"pydantic", "pythonjsonlogger", "proxy_agent.daemon"},
     "proxy_agent/tls": {"cryptography", "idna", "proxy_agent.tls"},
     "proxy_agent/routing": {
-        "jinja2",
+        *("jinja2", "yaml"),
         *("proxy_agent.routing", "proxy_agent.tls", "proxy_agent.daemon", "proxy_agent.settings"),
     },
 }

@@ -65,11 +65,11 @@ def test_a_service_that_is_gone_is_said_to_be(house: House, caplog: pytest.LogCa
 
 def test_what_was_left_out_is_said_once_and_stays_in_the_status(house: House, caplog: pytest.LogCaptureFixture) -> None:
     """The log tells when it began, the status whether it lasts."""
-    house.containers.known = (service("shop", "a.test,*.b.test"),)
+    house.containers.known = (service("shop", "a.test,u@b.test"),)
     first = house.look()
     caplog.clear()
     second = house.look()
-    reason = "shop: VIRTUAL_HOST: '*.b.test' is a pattern: write each host out"
+    reason = "shop: VIRTUAL_HOST: 'u@b.test' names a user: write the host alone"
     assert first.problems == second.problems == (reason,)
     assert caplog.messages == []
 

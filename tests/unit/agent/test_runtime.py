@@ -122,8 +122,10 @@ def test_what_a_worker_holds_is_read_from_its_own_words(runtime: Runtime) -> Non
         certificates={A: "09FD4AC0", DEFAULT: "40A42280"},
         crt_list=(CrtListLine(A, 1, ("*.a.test", "a.test")), CrtListLine(A, 2, ("b.test",))),
         maps={
+            "maps/plain-paths.map": {},
             "maps/plain.map": {"a.test": "shop-8d9001d3", "[2001:db8::1]": "shop-8d9001d3"},
             "maps/redirect.map": {"a.test": "https"},
+            "maps/tls-paths.map": {},
             "maps/tls.map": {},
         },
         servers={"shop": {"shop-1": ("10.0.0.1", 8000), "shop-2": ("2001:db8::1", 8000)}},

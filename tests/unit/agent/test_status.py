@@ -7,6 +7,7 @@ import pytest
 
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.routing.build import build
+from proxy_agent.routing.claims import Proxy
 from proxy_agent.status import Status, of_certificates, of_routes, read_status
 from proxy_agent.tls.selection import select
 from tests.unit.agent.fakes import SELF_SIGNED, bundle, service
@@ -16,8 +17,8 @@ A, B = bundle("issued/a", "*.a.test", "a.test"), bundle("issued/b", "b.test")
 SELECTION = select([[A, B]], None, SELF_SIGNED, NOW)
 ROUTING = build(
     [service("shop", "a.test", "10.0.0.1", "2001:db8::1"), service("blog", "https://b.test")],
-    SELECTION.covers,
-    None,
+    SELECTION.names,
+    Proxy(),
 )
 
 
@@ -74,7 +75,7 @@ def test_a_haproxy_that_does_not_answer_is_seen() -> None:
 
 def test_a_route_without_a_server_says_what_it_answers() -> None:
     """503 is an answer too."""
-    routing = build([service("shop", "http://a.test")], SELECTION.covers, None)
+    routing = build([service("shop", "http://a.test")], SELECTION.names, Proxy())
     routes = [route.model_copy(update={"servers": ()}) for route in of_routes(routing)]
     assert "  http://a.test  no server: 503" in status(routes=tuple(routes)).text(NOW)
 

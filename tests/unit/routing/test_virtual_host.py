@@ -150,6 +150,7 @@ def test_what_is_served_otherwise_than_written_is_said(item: str, doubt: str) ->
         ("~" + "a" * 257, "1 to 256 characters"),
         ("~^a b$", "write \\s or . instead"),
         (r"~(a)\1", "goes beyond what is accepted"),
+        ("~" + "[ab]" * 24 + r"{999}", "counts too far"),
         ("~}", "goes beyond what is accepted"),
         ("[::1%eth0]", "names a network interface"),
     ],
