@@ -108,10 +108,11 @@ class ChallengeServer:
 
     def stop(self) -> None:
         """Take no more requests; those that are open end with the process."""
+        # First the answers under way: a worker that ends later would wake a server whose sockets are closed.
+        self._server.task_dispatcher.shutdown()
         # In the server's own thread, because closing a socket that another thread selects on is a race.
         self._server.trigger.pull_trigger(self._server.close)  # type: ignore[attr-defined]  # stubs: a number
         self._thread.join(timeout=2)
-        self._server.task_dispatcher.shutdown()
 
 
 def _listen(port: int) -> socket.socket:

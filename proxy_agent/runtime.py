@@ -7,7 +7,7 @@ connection stays with its worker when a reload starts another.
 
 import re
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,11 @@ _PAYLOAD_LIMIT = 30_000
 
 _IDLE_WITHIN = "200ms"
 """How long a look waits for the last requests of a server; whoever takes longer is forgotten at a later one."""
+
+NOWHERE = ("", 0)
+"""Where a server is that was set aside to be removed, and is not idle yet."""
+_SET_ASIDE = 0x01 | 0x08
+"""In ``srv_admin_state``: maintenance or draining, as set by a command (management guide, 9.3)."""
 
 _SUCCESS = "Success!"
 _MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
@@ -62,7 +67,7 @@ class Running:
     crt_list: tuple[CrtListLine, ...]
     maps: Mapping[str, Mapping[str, str]]
     servers: Mapping[str, Mapping[str, tuple[str, int]]] = field(default_factory=dict)
-    """Address and port of each server, by backend and name."""
+    """Address and port of each server, by backend and name; NOWHERE for one that gets no requests by our own word."""
 
 
 @dataclass(frozen=True)
@@ -145,8 +150,9 @@ class Runtime:
         self._demand_silence(f"enable server {backend}/{server}")
 
     def move_server(self, backend: str, server: str, address: str, port: int) -> None:
-        """Send requests for a server elsewhere from now on; raises RuntimeRefusal."""
+        """Send requests for a server elsewhere from now on, and again if it was set aside; raises RuntimeRefusal."""
         self._demand(f"set server {backend}/{server} addr {address} port {port}", "changed")
+        self._demand_silence(f"set server {backend}/{server} state ready")
 
     def remove_server(self, backend: str, server: str) -> None:
         """Send a server nothing new, and forget it if it is idle; else a later call does. Raises RuntimeRefusal."""
@@ -163,8 +169,11 @@ class Runtime:
         """
         try:
             # Read by the new worker (configuration manual, "server-state-file"): it does not begin by sending requests
-            # to servers that are known to be down, nor without the addresses that DNS gave.
-            self._server_state.write_text(self._ask("show servers state"))
+            # to servers that are known to be down, nor without the addresses that DNS gave. What was set aside is left
+            # out: if the new configuration has it, it is wanted again.
+            states = self._ask("show servers state").splitlines(keepends=True)
+            kept = [line for line in states if not _is_set_aside(_entry(states, line))]
+            self._server_state.write_text("".join(kept))
             answer = _exchange(self._master, "reload", _RELOAD_TIMEOUT)
         except OSError as error:
             raise OperationalError(f"HAProxy's master process does not answer a reload: {error}.") from error
@@ -187,13 +196,10 @@ class Runtime:
         return {match[1]: match[2] for line in lines if (match := _MAP_LINE.fullmatch(line))}
 
     def _servers(self) -> Mapping[str, Mapping[str, tuple[str, int]]]:
-        """From ``show servers state``, whose second line names the columns (management guide, 9.3)."""
-        _version, header, *lines = self._ask("show servers state").strip().splitlines()
-        columns = header.removeprefix("# ").split()
+        states = self._ask("show servers state").splitlines()
         servers: dict[str, dict[str, tuple[str, int]]] = {}
-        for line in lines:
-            entry = dict(zip(columns, line.split(), strict=False))
-            place = entry["srv_addr"], int(entry["srv_port"])
+        for entry in filter(None, (_entry(states, line) for line in states)):
+            place = NOWHERE if _is_set_aside(entry) else (entry["srv_addr"], int(entry["srv_port"]))
             servers.setdefault(entry["be_name"], {})[entry["srv_name"]] = place
         return servers
 
@@ -222,6 +228,17 @@ def _exchange(path: Path, command: str, timeout: float) -> str:
         while chunk := connection.recv(65536):
             chunks.append(chunk)
     return b"".join(chunks).decode("utf-8", "replace")
+
+
+def _entry(states: Sequence[str], line: str) -> Mapping[str, str]:
+    """One *line* of ``show servers state``, whose second names the columns; empty for a line that is no server."""
+    columns = "".join(states[1:2]).removeprefix("# ").split()
+    words = line.split()
+    return dict(zip(columns, words, strict=True)) if len(words) == len(columns) else {}
+
+
+def _is_set_aside(entry: Mapping[str, str]) -> bool:
+    return bool(int(entry.get("srv_admin_state", "0")) & _SET_ASIDE)
 
 
 def _payloads(entries: Mapping[str, str]) -> Iterator[str]:

@@ -147,8 +147,8 @@ def _backend(pool: Pool, servers: Servers) -> Backend:
     parts = [name if not reach.from_route else f"{name} {reach.port} {reach.proto}" for name, reach in claimants]
     if rewrite:
         parts += ["", rewrite.prefix, rewrite.destination]
-    # Ports too: from the state file of the worker before, HAProxy would give a server of the same name its old port.
-    parts += ["", *sorted({f"{server.port} {server.proto}" for server in pool_servers})]
+    # Protocols too: a running server keeps the one it began with.
+    parts += ["", *sorted({server.proto for server in pool_servers})]
     return Backend(
         name=f"{_word(names[0])}-{_digest(*parts)}",
         title=" ".join(map(_printable, names)),

@@ -11,20 +11,28 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Origin:
-    """A running web server."""
+    """A running web server, which can be made to take its time."""
 
     name: str
     port: int
+    held: threading.Semaphore
+    """Taken by each request for /hold..., which is not answered before..."""
+    release: threading.Event
+    """...this is set."""
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    origin = ""
+    server: "_Server"
 
     def do_GET(self) -> None:
         """Answer with everything that arrived."""
+        origin = self.server.origin
+        if self.path.startswith("/hold"):
+            origin.held.release()
+            origin.release.wait()
         received = {
-            "origin": self.origin,
+            "origin": origin.name,
             "method": self.command,
             "path": self.path,
             "headers": [(name.lower(), value) for name, value in self.headers.items()],
@@ -44,6 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
+    origin: Origin
 
     def handle_error(self, *_: Any) -> None:
         """A proxy that ends with a test hangs up on us; nobody needs to read about it."""
@@ -52,12 +61,13 @@ class _Server(ThreadingHTTPServer):
 @contextmanager
 def serving(name: str) -> Iterator[Origin]:
     """An origin on an ephemeral loopback port, until the block ends."""
-    handler = type("Handler", (_Handler,), {"origin": name})
-    with _Server(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), _Handler) as server:
+        server.origin = Origin(name, server.server_address[1], threading.Semaphore(0), threading.Event())
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         thread.start()
         try:
-            yield Origin(name, server.server_address[1])
+            yield server.origin
         finally:
+            server.origin.release.set()
             server.shutdown()
             thread.join()

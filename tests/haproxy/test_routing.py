@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from proxy_agent.routing.model import Service
-from proxy_agent.routing.render import PLAIN_MAP, REDIRECT_MAP, TLS_MAP
+from proxy_agent.routing.render import PLAIN_MAP, TLS_MAP
 from tests.certificate_authority import CertificateAuthority
 from tests.haproxy.origin import Origin, serving
 from tests.haproxy.proxy import Answer, Proxy, proxy_in_a_folder, service
@@ -193,6 +193,7 @@ def test_a_client_cannot_say_who_it_is(served: Proxy, scheme: str) -> None:
         ("x-forwarded-host", host),
         ("x-forwarded-port", str(port)),
         ("x-forwarded-proto", scheme),
+        ("x-original-uri", "/"),
         ("x-real-ip", "127.0.0.1"),
     ]
 
@@ -289,11 +290,8 @@ def test_thousands_of_hosts_change_without_a_reload(proxy: Proxy, shop: Origin) 
     worker = proxy.worker
     proxy.serve(crowd("other"))
     assert proxy.look().problems == ()
-    assert {path: len(entries) for path, entries in proxy.running.maps.items()} == {
-        PLAIN_MAP: 3000,
-        REDIRECT_MAP: 0,
-        TLS_MAP: 3000,
-    }
+    sizes = {path: len(entries) for path, entries in proxy.running.maps.items() if entries}
+    assert sizes == {PLAIN_MAP: 3000, TLS_MAP: 3000}
     assert origin(proxy.plain("other-0-0.test")) == origin(proxy.plain("other-9-299.test")) == "shop"
     assert proxy.plain("host-0-0.test").status == 503
     assert proxy.worker == worker

@@ -18,7 +18,7 @@ from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.perform import Performer
 from proxy_agent.routing.model import Container, Service
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Templates
-from proxy_agent.runtime import CrtListLine, Running, RuntimeRefusal, Verdict
+from proxy_agent.runtime import NOWHERE, CrtListLine, Running, RuntimeRefusal, Verdict
 from proxy_agent.status import Status
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import DnsName, Identifier, covers, parse_identifier
@@ -195,6 +195,8 @@ class FakeHAProxy:
         self.port_taken = False
         self.refuses: set[str] = set()
         """Runtime commands that fail, by the name of the method."""
+        self.busy = False
+        """Whether servers have requests that they have not answered."""
         self.shows_anyway: dict[str | None, int] = {}
         """Serials that a handshake shows whatever is loaded."""
         disk.named_by_worker = lambda: {line.path for line in self.crt_list}
@@ -274,9 +276,12 @@ class FakeHAProxy:
         self.servers[backend][server] = (address, port)
 
     def remove_server(self, backend: str, server: str) -> None:
-        """One server fewer."""
+        """One server fewer, or one that gets nothing new, where it is busy."""
         self._asked("remove_server", f"{backend}/{server}")
-        del self.servers[backend][server]
+        if self.busy:
+            self.servers[backend][server] = NOWHERE
+        else:
+            del self.servers[backend][server]
 
     def reload(self) -> Verdict:
         """A new worker on what is current, unless that fails."""

@@ -18,7 +18,7 @@ from proxy_agent.decision import World, decide
 from proxy_agent.routing.model import Service
 from proxy_agent.routing.render import CRT_LIST, TLS_MAP
 from proxy_agent.tls.bundle import Bundle
-from tests.unit.agent.fakes import NOW, RENDERER, SELF_SIGNED, House, bundle, service
+from tests.unit.agent.fakes import NOW, RENDERER, SELF_SIGNED, FakeDisk, FakeHAProxy, House, bundle, service
 
 SERVICES = (
     service("shop", "a.test,b.test", "10.0.0.2", "10.0.0.1"),
@@ -243,6 +243,19 @@ def test_9_served_is_what_a_handshake_showed(house: House, caplog: pytest.LogCap
 # All of them, in whatever order the world changes and fails
 
 
+def servers_on(disk: FakeDisk) -> dict[str, dict[str, tuple[str, int]]]:
+    """The servers that a HAProxy would have that starts now."""
+    named_by_worker = disk.named_by_worker
+    haproxy = FakeHAProxy(disk)
+    haproxy.start()
+    disk.named_by_worker = named_by_worker
+    return haproxy.servers
+
+
+COMMANDS = ["remove_from_crt_list", "replace_map", "unload_certificate", "add_server", "move_server", "remove_server"]
+"""Runtime commands that HAProxy may refuse without a fault of a certificate's."""
+
+
 class AnyWorld(RuleBasedStateMachine):
     """Services and certificates come, change and go; Docker, disk and HAProxy fail and come back."""
 
@@ -255,10 +268,19 @@ class AnyWorld(RuleBasedStateMachine):
         self.house = House()
         self.house.boot()
 
-    @rule(hosts=st.lists(st.sampled_from(["a.test", "https://b.test", "http://c.test", "bad:"]), max_size=3))
-    def services_change(self, hosts: list[str]) -> None:
-        """Other containers run."""
-        self.house.containers.known = tuple(service(f"service-{n}", host) for n, host in enumerate(hosts))
+    @rule(
+        asked=st.lists(
+            st.tuples(
+                st.sampled_from(["a.test", "https://b.test", "http://c.test", "bad:"]),
+                st.lists(st.sampled_from(["10.0.0.1", "10.0.0.2", "2001:db8::3"]), min_size=1, max_size=3),
+            ),
+            max_size=3,
+        )
+    )
+    def services_change(self, asked: list[tuple[str, list[str]]]) -> None:
+        """Other containers run, or more, or fewer, or elsewhere."""
+        known = (service(f"service-{number}", host, *addresses) for number, (host, addresses) in enumerate(asked))
+        self.house.containers.known = tuple(known)
 
     @rule(
         name=st.sampled_from("abc"),
@@ -277,7 +299,7 @@ class AnyWorld(RuleBasedStateMachine):
         left = tuple(item for item in self.house.certificates.sources["issued"] if item.name != f"issued/{name}")
         self.house.certificates.sources["issued"] = left
 
-    @rule(command=st.sampled_from(["remove_from_crt_list", "replace_map", "unload_certificate"]))
+    @rule(command=st.sampled_from(COMMANDS))
     def command_fails(self, command: str) -> None:
         """HAProxy refuses a runtime command from now on."""
         self.house.haproxy.refuses.add(command)
@@ -286,6 +308,11 @@ class AnyWorld(RuleBasedStateMachine):
     def port(self, taken: bool) -> None:
         """Reloads fail, or work again."""
         self.house.haproxy.port_taken = taken
+
+    @rule(busy=st.booleans())
+    def requests_linger(self, busy: bool) -> None:
+        """Servers take long to answer, or not."""
+        self.house.haproxy.busy = busy
 
     @rule(failure=st.sampled_from(["", "No space left on device."]))
     def disk(self, failure: str) -> None:
@@ -318,7 +345,12 @@ class AnyWorld(RuleBasedStateMachine):
     def calm_returns(self) -> None:
         """Faults end, and after a resync everything is as it should be, and nothing is left to be done."""
         house = self.house
-        house.haproxy.port_taken, house.disk.failure, house.containers.failure = False, "", ""
+        house.haproxy.port_taken, house.haproxy.busy, house.disk.failure, house.containers.failure = (
+            False,
+            False,
+            "",
+            "",
+        )
         house.haproxy.refuses.clear()
         house.now += RESYNC
         for _ in range(10):
@@ -329,6 +361,13 @@ class AnyWorld(RuleBasedStateMachine):
         assert (house.haproxy.journal, house.disk.writes) == ([], writes)
         hosts = {item.containers[0].settings["VIRTUAL_HOST"] for item in house.containers.known}
         assert house.haproxy.maps[TLS_MAP].keys() == {self.ON_TLS[host] for host in hosts & self.ON_TLS.keys()}
+        assert house.haproxy.servers == servers_on(house.disk)
+        assert {place for pool in house.haproxy.servers.values() for place in pool.values()} == {
+            (str(container.address), 80)
+            for item in house.containers.known
+            for container in item.containers
+            if container.settings["VIRTUAL_HOST"] != "bad:"
+        }
         issued = house.certificates.sources["issued"]
         good = [item for item in issued if item.fingerprint not in house.haproxy.too_weak]
         for name in {str(name) for item in good for name in item.identifiers}:

@@ -21,7 +21,7 @@ from proxy_agent.reconcile import (
 )
 from proxy_agent.routing.model import Backend, Server
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, TLS_MAP, Configuration, map_file
-from proxy_agent.runtime import CrtListLine, Running
+from proxy_agent.runtime import NOWHERE, CrtListLine, Running
 from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer
 from proxy_agent.tls.bundle import Bundle
 from tests.unit.agent.fakes import SELF_SIGNED, bundle
@@ -353,7 +353,23 @@ def test_a_container_that_moved_keeps_its_place() -> None:
     )
 
 
+def test_a_container_that_returns_while_it_is_on_its_way_out_is_called_back() -> None:
+    """It was set aside and not idle yet, and it is wanted again under the same name and address."""
+    desired = wanted(backends=(pool(1),))
+    actual = settled(desired)
+    leaving = replace(running(actual), servers={"shop": {"shop-1": NOWHERE}})
+    assert plan(desired, replace(actual, running=leaving)) == (MoveServer("shop", "shop-1", "10.0.0.1", 1),)
+
+
 def test_servers_of_a_refused_configuration_are_left_alone() -> None:
     """Its backends are not there."""
     desired = wanted(identity="two", backends=(pool(1),))
     assert plan(desired, replace(settled(wanted()), refused="two")) == ()
+
+
+def test_servers_are_where_they_belong_before_a_new_worker_takes_over() -> None:
+    """It has its places from the worker before, whatever its configuration says."""
+    moved = Backend("shop", "shop", (Server("shop-1", ip_address("10.0.0.9"), 2),))
+    before, after = wanted(backends=(pool(1),)), wanted(identity="two", backends=(moved,))
+    actions = plan(after, settled(before))
+    assert actions[:2] == (MoveServer("shop", "shop-1", "10.0.0.9", 2), Deploy(after.configuration))

@@ -10,7 +10,7 @@ import pytest
 
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.routing.render import CRT_LIST, MAPS, PLAIN_MAP, TLS_MAP
-from proxy_agent.runtime import CrtListLine, Running, Runtime, RuntimeRefusal, RuntimeUnreachable
+from proxy_agent.runtime import NOWHERE, CrtListLine, Running, Runtime, RuntimeRefusal, RuntimeUnreachable
 
 A, DEFAULT = "/state/certificates/issued/a.pem", "/state/default.pem"
 PEM = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
@@ -41,8 +41,9 @@ QUIET = {
     "show map maps/plain.map": "0x7fb4225d2c00 a.test shop-8d9001d3\n0x7fb4225d2c80 [2001:db8::1] shop-8d9001d3\n\n",
     "show map maps/redirect.map": "0x7fb4225d2d00 a.test https\n\n",
     "show map maps/tls.map": "\n",
-    "show servers state": "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_port\n"
-    "3 shop 1 shop-1 10.0.0.1 2 8000\n3 shop 2 shop-2 2001:db8::1 2 8000\n\n",
+    "show servers state": "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_port\n"
+    "2 letsencrypt 1 letsencrypt - 0 32 80\n"
+    "3 shop 1 shop-1 10.0.0.1 2 0 8000\n3 shop 2 shop-2 2001:db8::1 2 0 8000\n\n",
 }
 """Answers of a worker at rest, by command."""
 
@@ -128,7 +129,10 @@ def test_what_a_worker_holds_is_read_from_its_own_words(runtime: Runtime) -> Non
             "maps/tls-paths.map": {},
             "maps/tls.map": {},
         },
-        servers={"shop": {"shop-1": ("10.0.0.1", 8000), "shop-2": ("2001:db8::1", 8000)}},
+        servers={
+            "letsencrypt": {"letsencrypt": ("-", 80)},
+            "shop": {"shop-1": ("10.0.0.1", 8000), "shop-2": ("2001:db8::1", 8000)},
+        },
     )
 
 
@@ -404,10 +408,38 @@ def test_a_server_that_is_still_busy_is_forgotten_later(runtime: Runtime, haprox
     assert haproxy.sent[0] == "set server shop/shop-1 state maint\n"
 
 
+@pytest.mark.parametrize("admin_state", ["1", "8", "9"])
+def test_a_server_that_was_set_aside_is_nowhere(
+    runtime: Runtime, haproxy: HAProxy, tmp_path: Path, admin_state: str
+) -> None:
+    """In maintenance or draining it gets no requests; and no worker that follows inherits that."""
+    quiet = QUIET["show servers state"]
+    haproxy.answers |= {
+        "show servers state": quiet.replace("10.0.0.1 2 0 8000", f"10.0.0.1 0 {admin_state} 8000"),
+        "reload": "Success=1\n--\n",
+    }
+    running = runtime.running()
+    assert running
+    assert running.servers["shop"] == {"shop-1": NOWHERE, "shop-2": ("2001:db8::1", 8000)}
+    runtime.reload()
+    assert (tmp_path / "servers.state").read_text() == quiet.replace("3 shop 1 shop-1 10.0.0.1 2 0 8000\n", "")
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "1\n", "1\n# be_id be_name\n3 shop 1 sh"])
+def test_an_answer_that_was_cut_off_is_no_server(runtime: Runtime, haproxy: HAProxy, answer: str) -> None:
+    """A worker that dies says less than it meant to."""
+    haproxy.answers["show servers state"] = answer
+    running = runtime.running()
+    assert running
+    assert running.servers == {}
+
+
 def test_a_server_moves(runtime: Runtime, haproxy: HAProxy) -> None:
-    """HAProxy says what changed; that it does not know the server is a refusal."""
-    haproxy.answers["set server shop/shop-1 addr 10.0.0.9 port 80"] = "IP changed from '10.0.0.1' to '10.0.0.9'\n\n"
-    runtime.move_server("shop", "shop-1", "10.0.0.9", 80)
+    """It gets requests, even if it was set aside; that HAProxy does not know it is a refusal."""
+    for answer in ("IP changed from '10.0.0.1' to '10.0.0.9' by 'stats socket command'\n\n", "nothing changed\n\n"):
+        haproxy.answers["set server shop/shop-1 addr 10.0.0.9 port 80"] = answer
+        runtime.move_server("shop", "shop-1", "10.0.0.9", 80)
+        assert haproxy.sent[-1] == "set server shop/shop-1 state ready\n"
     haproxy.answers["set server shop/shop-1 addr 10.0.0.9 port 80"] = "No such server.\n\n"
     with pytest.raises(RuntimeRefusal, match=re.escape("No such server.")):
         runtime.move_server("shop", "shop-1", "10.0.0.9", 80)
