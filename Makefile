@@ -92,7 +92,7 @@ types:
 	mypy
 
 unit-tests:
-	pytest --doctest-modules letsencrypt proxy_agent tests/unit tests/golden
+	pytest -n auto --doctest-modules letsencrypt proxy_agent tests/unit tests/golden
 
 # In the libraries of the letsencrypt image, which has neither docker nor watchdog nor jinja2.
 letsencrypt-tests:
