@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.acme.container import Container
-from tests.acme.pebble import Authorities, Authority, Dns, Trust, free_port, make_trust, run_dns
+from tests.acme.pebble import Authorities, Authority, Dns, Trust, make_trust, run_dns
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="session")

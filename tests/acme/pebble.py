@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from tests.certificate_authority import CertificateAuthority
+from tests.ports import free_port
 from tests.waiting import until
 
 LOOPBACK = "127.0.0.1"
@@ -25,13 +26,6 @@ PROFILES = {  # Pebble picks one at random for whoever names none
     "classic": {"description": "90 days", "validityPeriod": 90 * 24 * 3600},
     "shortlived": {"description": "160 hours", "validityPeriod": 160 * 3600},
 }
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def accepts_connections(port: int) -> bool:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from tests.acme.container import Container, files_end_after
-from tests.acme.pebble import LOOPBACK, Authorities, Authority, Dns, free_port
+from tests.acme.pebble import LOOPBACK, Authorities, Authority, Dns
+from tests.ports import free_port
 
 pytestmark = pytest.mark.acme
 

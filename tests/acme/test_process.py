@@ -14,7 +14,8 @@ import pytest
 
 from letsencrypt import certbot_process
 from tests.acme.container import Container
-from tests.acme.pebble import LOOPBACK, Authority, daemon, free_port
+from tests.acme.pebble import LOOPBACK, Authority, daemon
+from tests.ports import free_port
 from tests.waiting import until
 
 pytestmark = pytest.mark.acme

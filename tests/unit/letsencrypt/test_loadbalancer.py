@@ -12,6 +12,7 @@ import pytest
 
 from letsencrypt.loadbalancer import LoadBalancer, NotThrough
 from letsencrypt.webroot import ChallengeFolder, ChallengeServer
+from tests.ports import free_port
 
 
 class Sleep:
@@ -147,8 +148,7 @@ def test_what_is_waited_for_is_said_once(folder: ChallengeFolder, caplog: pytest
 def test_the_wait_goes_on_until_the_way_opens(folder: ChallengeFolder, caplog: pytest.LogCaptureFixture) -> None:
     """A load balancer that comes up later is noticed within the same wait."""
     caplog.set_level(logging.INFO)
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        port: int = reserved.getsockname()[1]
+    port = free_port()
     servers: list[ChallengeServer] = []
 
     def come_up(count: int) -> None:
