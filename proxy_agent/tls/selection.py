@@ -20,10 +20,6 @@ class Selection:
     names: frozenset[DnsName]
     """All names of the entries."""
 
-    def covers(self, host: str) -> bool:
-        """Whether a certificate other than the default one answers for *host*."""
-        return host in self.names or f"*.{host.partition('.')[2]}" in self.names
-
 
 def select(
     sources: Sequence[Sequence[Bundle]], custom_default: Bundle | None, self_signed: Bundle, now: datetime

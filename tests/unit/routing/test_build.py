@@ -317,3 +317,13 @@ def test_a_setting_that_cannot_be_used_costs_itself(told: dict[str, str], reason
     routing = built(service("shop", "a.test", **told))
     assert {host for _, host, _ in routes(routing)} == {"a.test"}
     assert list(map(str, routing.skipped)) == [f"shop: {reason}"]
+
+
+@pytest.mark.parametrize(
+    ("host", "covered"),
+    [("a.wild.test", True), ("wild.test", False), ("b.a.wild.test", False), ("plain.test", True), ("test", False)],
+)
+def test_a_host_is_covered_by_its_name_or_by_a_wildcard_one_label_up(host: str, covered: bool) -> None:
+    """Covered is what a client accepts, no more: only then is it sent to https."""
+    routing = built(service("shop", host), covered=frozenset({"*.wild.test", "plain.test"}))
+    assert (("plain", host, "redirect") in routes(routing)) is covered

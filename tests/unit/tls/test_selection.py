@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,7 +56,6 @@ def test_an_expired_certificate_is_better_than_none() -> None:
     """A client that may look past the expiry still sees the right name."""
     selection = chosen([bundle("custom/a", "a.test", days=-9)])
     assert names(selection) == {"custom/a": ("a.test",)}
-    assert selection.covers("a.test")
 
 
 def test_within_a_source_the_later_expiry_wins() -> None:
@@ -73,19 +71,10 @@ def test_names_are_won_one_by_one() -> None:
     assert selection.names == {"a.test", "b.test", "c.test"}
 
 
-@pytest.mark.parametrize(
-    ("host", "covered"),
-    [("a.wild.test", True), ("wild.test", False), ("b.a.wild.test", False), ("plain.test", True), ("test", False)],
-)
-def test_a_host_is_covered_by_its_name_or_by_a_wildcard_one_label_up(host: str, covered: bool) -> None:
-    """Covered is what a client accepts, no more."""
-    assert chosen([bundle("issued/a", "*.wild.test", "plain.test")]).covers(host) is covered
-
-
 def test_without_any_certificate_the_self_signed_one_answers() -> None:
     """There is always a default certificate, and it covers nothing."""
     selection = chosen([], [])
-    assert (selection.default, selection.entries, selection.covers("localhost")) == (SELF_SIGNED, (), False)
+    assert (selection.default, selection.entries, selection.names) == (SELF_SIGNED, (), frozenset())
 
 
 def test_a_custom_default_answers_unknown_names_and_keeps_its_own() -> None:
@@ -93,7 +82,7 @@ def test_a_custom_default_answers_unknown_names_and_keeps_its_own() -> None:
     default = bundle("custom/default", "d.test")
     selection = chosen([default], [bundle("issued/ip", "192.0.2.1")], custom_default=default)
     assert selection.default == default
-    assert selection.covers("d.test")
+    assert selection.names == {"d.test"}
 
 
 def test_a_certificate_for_an_address_is_the_default_where_the_user_gave_none() -> None:
