@@ -167,6 +167,7 @@ def _container(entry: Mapping[str, Any], config: Mapping[str, Any], networks: Ma
         exposed_ports=_tcp_ports(config.get("ExposedPorts") or {}),
         address=address,
         unreachable=unreachable,
+        created=int(entry.get("Created") or 0),
     )
 
 

@@ -46,6 +46,8 @@ class Container:
     """Where HAProxy reaches it; None where the two share no network."""
     unreachable: str = ""
     """Why there is no address."""
+    created: int = 0
+    """When it was made, in seconds since 1970: where containers of one pool disagree, the newest decides."""
 
 
 @dataclass(frozen=True)

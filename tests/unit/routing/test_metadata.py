@@ -80,3 +80,15 @@ def test_what_is_no_port_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a port: write one number from 1 to 65535") as refusal:
         server_port(container({"VIRTUAL_PORT": text}))
     assert len(str(refusal.value)) < 150
+
+
+def test_labels_of_nginx_proxy_are_read_last() -> None:
+    """Who moves here from nginx-proxy keeps the labels; a setting in our own words counts more."""
+    theirs = {"com.github.nginx-proxy.nginx-proxy.loadbalance": "least_conn"}
+    assert setting(container(relevant({}, theirs)), "BALANCE") == "least_conn"
+    assert setting(container(relevant({"BALANCE": "first"}, theirs)), "BALANCE") == "first"
+
+
+def test_some_settings_are_labels_alone() -> None:
+    """An application may have variables of its own that are called ENABLE or NETWORK."""
+    assert relevant({"ENABLE": "no", "NETWORK": "eth0"}, {"proxy.enable": "no"}) == {"proxy.enable": "no"}
