@@ -1,21 +1,22 @@
 """The agent: look at containers, certificates and HAProxy; decide; act; sleep until rung."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from proxy_agent import perform, status
 from proxy_agent.certificates import Found
-from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
 from proxy_agent.routing.model import Routing, Service
-from proxy_agent.routing.render import Templates
+from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.runtime import Running
 from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle
@@ -42,6 +43,13 @@ class Certificates(Protocol):
     def self_signed(self, names: tuple[Identifier, ...], now: datetime) -> Bundle: ...
 
 
+class Surroundings(Protocol):
+    """What else the operator put there; see proxy_agent.surroundings for the contracts."""
+
+    def inserts(self) -> tuple[Inserts, tuple[Skipped, ...]]: ...
+    def taken_ports(self, ports: Iterable[int]) -> Mapping[int, str]: ...
+
+
 class Runtime(perform.Runtime, Protocol):
     """The running HAProxy."""
 
@@ -64,7 +72,7 @@ class Deployment(perform.Deployment, Protocol):
 class Agent:
     """Keeps HAProxy true to the world: each cycle looks at everything, and events only say when."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each edge
         self,
         settings: Settings,
         templates: Templates,
@@ -74,6 +82,7 @@ class Agent:
         runtime: Runtime,
         performer: perform.Performer,
         clock: Callable[[], datetime],
+        surroundings: Surroundings,
     ) -> None:
         self._settings = settings
         self._templates = templates
@@ -83,6 +92,7 @@ class Agent:
         self._runtime = runtime
         self._performer = performer
         self._clock = clock
+        self._surroundings = surroundings
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
@@ -152,6 +162,7 @@ class Agent:
         return []
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
+        inserts, not_inserted = self._surroundings.inserts()
         world = World(
             services=self._services or (),
             found=found or self._certificates.found(),
@@ -159,11 +170,17 @@ class Agent:
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
             refused=self._refusals.certificates,
             now=now,
+            inserts=inserts,
+            not_inserted=not_inserted,
         )
         default_path = str(self._deployment.default_certificate)
         path_of = self._deployment.certificate_path
-        ports = (self._settings.http_port, self._settings.https_port)
-        return decide(world, self._templates, path_of, default_path, self._settings.force_ssl, ports)
+        decision = decide(world, self._templates, path_of, default_path, self._settings)
+        if taken := self._surroundings.taken_ports(decision.ports):
+            # "haproxy -c" does not see it, and a reload that cannot bind stops everybody for two seconds.
+            world = replace(world, inserts=replace(inserts, taken_ports=taken))
+            return decide(world, self._templates, path_of, default_path, self._settings)
+        return decision
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration

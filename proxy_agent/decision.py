@@ -1,16 +1,17 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from proxy_agent.certificates import DEFAULT_STEM, Found
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.proxy_settings import further_ports, proxy_of, unmet
 from proxy_agent.reconcile import Desired
-from proxy_agent.routing.build import build
-from proxy_agent.routing.claims import Proxy
+from proxy_agent.routing.build import EVERY_NAME, build
 from proxy_agent.routing.model import Routing, Service
-from proxy_agent.routing.render import Templates
+from proxy_agent.routing.render import Inserts, Templates
+from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.selection import Selection, select
 
@@ -31,6 +32,8 @@ class World:
     refused: Mapping[str, str]
     """Why HAProxy would not take a bundle, by fingerprint."""
     now: datetime
+    inserts: Inserts = field(default_factory=Inserts)
+    not_inserted: tuple[Skipped, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,23 +44,19 @@ class Decision:
     routing: Routing
     selection: Selection
     skipped: tuple[Skipped, ...]
+    ports: frozenset[int]
+    """What is to be listened on beside the ports of HTTP and HTTPS."""
 
 
 def decide(
-    world: World,
-    templates: Templates,
-    path_of: Callable[[str], str],
-    default_path: str,
-    force_ssl: bool | None,
-    ports: tuple[int, int] = (80, 443),
+    world: World, templates: Templates, path_of: Callable[[str], str], default_path: str, settings: Settings
 ) -> Decision:
-    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept.
-
-    *ports* are those of plain HTTP and of TLS.
-    """
+    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
-    selection = select(sources, _custom_default(world, sources), world.self_signed, world.now)
-    routing = build(world.services, selection.names, Proxy(force_ssl, *ports))
+    custom_default = _custom_default(world, sources)
+    selection = select(sources, custom_default, world.self_signed, world.now)
+    every_name = {EVERY_NAME} if custom_default and settings.trust_default_cert else set()
+    routing = build(world.services, selection.names | every_name, proxy_of(settings, world.inserts.taken_ports))
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (
@@ -70,13 +69,23 @@ def decide(
     )
     return Decision(
         desired=Desired(
-            configuration=templates.render(routing, crt_list, default_path),
+            configuration=templates.render(routing, crt_list, default_path, world.inserts),
             certificates=certificates | {default_path: selection.default},
             default_certificate=default_path,
+            shows_default=settings.trust_default_cert is not False,
         ),
         routing=routing,
         selection=selection,
-        skipped=(*routing.skipped, *world.found.skipped, *refusals, *expired),
+        skipped=(
+            *routing.skipped,
+            *world.found.skipped,
+            *refusals,
+            *expired,
+            *world.not_inserted,
+            *settings.doubts,
+            *unmet(settings, routing, world.services, world.inserts.taken_ports),
+        ),
+        ports=further_ports(settings, routing),
     )
 
 

@@ -22,6 +22,7 @@ class Desired:
     """By path, the default certificate among them."""
     default_certificate: str
     """The path of that one."""
+    shows_default: bool = True
 
 
 @dataclass(frozen=True)
@@ -246,7 +247,7 @@ def _verifications(desired: Desired, changed: Mapping[str, Bundle], actual: Actu
             yield Verify(names[0], bundle, news)
     default = desired.certificates[desired.default_certificate]
     news = desired.default_certificate in changed
-    if news or actual.seen.get(default.name) != default.serial:
+    if desired.shows_default and (news or actual.seen.get(default.name) != default.serial):
         yield Verify(None, default, news)
 
 

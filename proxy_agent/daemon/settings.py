@@ -62,12 +62,15 @@ def _sentence(model: type[Settings], location: tuple[int | str, ...], message: s
     accepted = next((accepts(field) for name, field in fields(model) if name == variable), "")
     reason = message.removeprefix("Value error, ")
     hint = f" (accepted: {accepted})" if accepted and accepted not in reason else ""
-    return f"{variable}={given.get(variable, '')!r} cannot be used: {reason}{hint}."
+    secret = next((is_secret(field) for name, field in fields(model) if name == variable), False)
+    said = variable if secret else f"{variable}={given.get(variable, '')!r}"
+    return f"{said} cannot be used: {reason}{hint}."
 
 
 def fields(model: type[Settings]) -> Iterator[tuple[str, FieldInfo]]:
-    """The variables of *model* with their declaration, in the order of the manual."""
-    for name, declaration in model.model_fields.items():
+    """The variables of *model* with their declaration, in the order of the manual: its own, then inherited ones."""
+    inherited = {name for parent in model.__bases__ if issubclass(parent, Settings) for name in parent.model_fields}
+    for name, declaration in sorted(model.model_fields.items(), key=lambda field: field[0] in inherited):
         yield declaration.alias or name, declaration
 
 
@@ -75,6 +78,12 @@ def accepts(declaration: FieldInfo) -> str:
     """The accepted form of a setting in words, from its declaration."""
     extra: Any = declaration.json_schema_extra
     return str(extra["accepts"]) if isinstance(extra, dict) and "accepts" in extra else ""
+
+
+def is_secret(declaration: FieldInfo) -> bool:
+    """Whether its value must not be shown to anybody."""
+    extra: Any = declaration.json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("secret"))
 
 
 def manual(model: type[Settings]) -> str:
@@ -86,6 +95,6 @@ def manual(model: type[Settings]) -> str:
 
 def _row(variable: str, declaration: FieldInfo) -> str:
     extra: Any = declaration.json_schema_extra or {}
-    default = extra.get("default_text", "" if declaration.default is None else str(declaration.default))
+    default = extra.get("default_text", "" if declaration.default in (None, ()) else str(declaration.default))
     form = f" Accepts {accepts(declaration)}." if accepts(declaration) else ""
     return f"| `{variable}` | {f'`{default}`' if default else '–'} | {declaration.description}{form} |"

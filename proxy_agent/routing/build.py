@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from proxy_agent.daemon.errors import Skipped
-from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
+from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports, without_taken_ports
 from proxy_agent.routing.hosts import HostKind
 from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port
 from proxy_agent.routing.model import (
@@ -25,6 +25,9 @@ from proxy_agent.routing.model import (
 )
 from proxy_agent.routing.options import server_proto
 from proxy_agent.tls.names import DnsName
+
+EVERY_NAME = DnsName("*")
+"""Among covered names: that the user's own default certificate is good for all."""
 
 _LONGEST_SLUG = 40
 _LONGEST_TITLE = 100
@@ -47,7 +50,8 @@ def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> R
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
-    claims, moved = on_tls_ports(claim for found, _ in read for claim in found)
+    claims, taken = without_taken_ports((claim for found, _ in read for claim in found), proxy)
+    claims, moved = on_tls_ports(claims)
     servers = {
         (name, reach): _servers(by_name[name], reach)
         for name, reach in dict.fromkeys((claim.service, claim.reach) for claim in claims)
@@ -57,13 +61,20 @@ def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> R
     rules = tuple(sorted((_rule(group, pools, winners, proxy) for group in winners.values()), key=_order))
     names = _covered_names(rules, covered)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
-    told = (*moved, *outdone, *elsewhere, *(item for _, doubts in (*read, *servers.values()) for item in doubts))
+    told = (
+        *taken,
+        *moved,
+        *outdone,
+        *elsewhere,
+        *(item for _, doubts in (*read, *servers.values()) for item in doubts),
+    )
     return Routing(
         backends=tuple(sorted(pools.values(), key=lambda backend: backend.name)),
         routes=tuple(sorted({_route(rule, covered) for rule in rules})),
         skipped=tuple(sorted(set(told))),
         rules=rules,
         covered=names,
+        covers_all=EVERY_NAME in covered,
     )
 
 
@@ -192,7 +203,7 @@ def _covered_names(rules: Iterable[Rule], covered: Set[DnsName]) -> tuple[str, .
 
 def _is_covered(host: str, covered: Set[DnsName]) -> bool:
     """RFC 9525 section 6.3: a wildcard stands for one label."""
-    return host in covered or f"*.{host.partition('.')[2]}" in covered
+    return not covered.isdisjoint({host, EVERY_NAME}) or f"*.{host.partition('.')[2]}" in covered
 
 
 def _route(rule: Rule, covered: Set[DnsName]) -> Route:

@@ -1,14 +1,14 @@
 """What each service asks for, place by place, before anybody decides who gets it."""
 
-from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import dataclass, field, replace
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
 from proxy_agent.routing.model import Container, Listener, Place, Reach, Redirect, Rewrite, Service
 from proxy_agent.routing.multiports import PortRoute, parse_multiports
-from proxy_agent.routing.options import Options, read_options
+from proxy_agent.routing.options import METHODS, Options, read_options
 from proxy_agent.routing.paths import PathKind, PathPattern
 from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
@@ -25,6 +25,12 @@ class Proxy:
     force_ssl: bool | None = None
     http_port: int = 80
     https_port: int = 443
+    https_method: str = ""
+    """For services that say nothing themselves; before force_ssl."""
+    code: int = 301
+    http_without_certificate: bool = True
+    taken_ports: Mapping[int, str] = field(default_factory=dict)
+    """Ports that no service can have, each with what is there."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,7 @@ def _claims_of_route(route: PortRoute, service: str, options: Options, proxy: Pr
             service=service,
             weight=options.weight,
             redirect=redirect,
-            code=options.code,
+            code=options.code or proxy.code,
             rewrite=Rewrite(path.text, route.destination) if replaces else None,
             # What an entry says of its own paths says nothing of others; VIRTUAL_PATH parts a whole host.
             implicit=entry.path.kind is PathKind.ALL and path.kind is not PathKind.ALL,
@@ -131,8 +137,14 @@ def _ways(entry: VirtualHost, options: Options, proxy: Proxy) -> Iterator[Way]:
     tls = secure or entry.port == proxy.https_port
     port = None if entry.port in (proxy.http_port, proxy.https_port) else entry.port
     if entry.scheme is None and entry.port is None:
-        yield "plain", None, _redirect(options, proxy), False
-        yield "tls", None, "never", options.without_tls
+        redirect, shut = _redirect(options, proxy)
+        yield "plain", None, redirect, shut
+        yield (
+            "tls",
+            None,
+            "never",
+            options.without_tls or (options.redirect is None and proxy.https_method == "nohttps"),
+        )
     elif tls:
         yield "tls", port, "never", False
         if options.force_ssl and entry.scheme == "https" and port is None:
@@ -144,11 +156,26 @@ def _ways(entry: VirtualHost, options: Options, proxy: Proxy) -> Iterator[Way]:
         yield "plain", port, "never" if port or entry.scheme == "ws" or options.force_ssl is False else None, False
 
 
-def _redirect(options: Options, proxy: Proxy) -> Redirect:
-    if options.redirect is not None:
-        return options.redirect
+def _redirect(options: Options, proxy: Proxy) -> tuple[Redirect, bool]:
+    """What plain HTTP of an entry without a scheme is answered with, and whether that is 503 in any case."""
     by_proxy: dict[bool | None, Redirect] = {True: "always", False: "never", None: "auto"}
-    return by_proxy[proxy.force_ssl]
+    redirect = options.redirect or METHODS.get(proxy.https_method) or by_proxy[proxy.force_ssl]
+    http_allowed = options.http_without_certificate
+    if proxy.http_without_certificate if http_allowed is None else http_allowed:
+        return redirect, False
+    # Not even until a certificate is there.
+    return ("never", True) if redirect == "closed" else ("always" if redirect == "auto" else redirect, False)
+
+
+def without_taken_ports(claims: Iterable[Claim], proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
+    """*claims* that can be listened for: one bind that fails would cost everybody the whole configuration."""
+    claims = tuple(claims)
+    doubts = (
+        Skipped(claim.service, f"{claim.place} is not served: port {claim.place.port} {proxy.taken_ports[port]}")
+        for claim in claims
+        if (port := claim.place.port or 0) in proxy.taken_ports
+    )
+    return tuple(claim for claim in claims if (claim.place.port or 0) not in proxy.taken_ports), tuple(doubts)
 
 
 def on_tls_ports(claims: Iterable[Claim]) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:

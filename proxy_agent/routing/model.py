@@ -186,6 +186,8 @@ class Routing:
     rules: tuple[Rule, ...] = ()
     covered: tuple[str, ...] = ()
     """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates."""
+    covers_all: bool = False
+    """Whether every host counts as covered."""
 
     def lines(self) -> Mapping[str, str]:
         """A sentence for each host: how it is served, and by whom."""

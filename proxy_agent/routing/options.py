@@ -14,7 +14,7 @@ _HEAVIEST = 1_000_000
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
 _PROTOS: dict[str, Proto] = {proto: proto for proto in ("http", "https", "h2c", "grpc", "grpcs")}
-_METHODS: dict[str, Redirect] = {"redirect": "auto", "noredirect": "never", "nohttp": "closed", "nohttps": "never"}
+METHODS: dict[str, Redirect] = {"redirect": "auto", "noredirect": "never", "nohttp": "closed", "nohttps": "never"}
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,9 @@ class Options:
     redirect: Redirect | None = None
     """None leaves it to the proxy's setting."""
     without_tls: bool = False
-    code: int = 301
+    code: int | None = None
+    http_without_certificate: bool | None = None
+    """None in both leaves it to the proxy's setting too."""
 
 
 def read_options(container: Container) -> tuple[Options, tuple[str, ...]]:
@@ -65,9 +67,10 @@ def read_options(container: Container) -> tuple[Options, tuple[str, ...]]:
             path=path,
             destination=read(metadata.VIRTUAL_DEST, parse_destination, ""),
             force_ssl=force_ssl if not method else None,
-            redirect=_METHODS[method] if method else forced[force_ssl],
+            redirect=METHODS[method] if method else forced[force_ssl],
             without_tls=method == "nohttps",
-            code=int(read(metadata.NON_GET_REDIRECT, _one_of("301", "307", "308"), "301")),
+            code=int(read(metadata.NON_GET_REDIRECT, _one_of("301", "307", "308"), "0")) or None,
+            http_without_certificate=read(metadata.ENABLE_HTTP_ON_MISSING_CERT, _switch, None),
         ),
         tuple(doubts),
     )
@@ -99,6 +102,12 @@ def _yes_or_no(text: str) -> bool | None:
     if text.lower() in _YES | _NO:
         return text.lower() in _YES
     raise ValueError(f"{text[:40]!r} is neither yes nor no; yes is used")
+
+
+def _switch(text: str) -> bool | None:
+    if text.lower() in _YES | _NO:
+        return text.lower() in _YES
+    raise ValueError(f"{text[:40]!r} is neither yes nor no; it is not used")
 
 
 def _one_of(*accepted: str) -> Callable[[str], str]:

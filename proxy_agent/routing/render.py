@@ -3,7 +3,8 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -11,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from proxy_agent.routing.lookup import Lookup, compile_lookup
 from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
+from proxy_agent.tls.policy import SUITES
 
 CONFIGURATION = "haproxy.cfg"
 DEFAULT_LIST = "default.list"
@@ -49,6 +51,18 @@ class Configuration:
     """Everything above as files, by path relative to the configuration's folder."""
 
 
+@dataclass(frozen=True)
+class Inserts:
+    """What the operator's own files and the state of this host add to a configuration."""
+
+    pages: Mapping[int, bytes] = field(default_factory=dict)
+    """HTML for answers of HAProxy's own, by status."""
+    client_ca: bytes = b""
+    """Certificates that those of clients have to come from; empty where clients need none."""
+    taken_ports: Mapping[int, str] = field(default_factory=dict)
+    """Ports that cannot be listened on, each with what is there."""
+
+
 class Templates:
     """The Jinja templates of the folder ``haproxy/``; they loop and choose, all deciding is done before."""
 
@@ -63,13 +77,17 @@ class Templates:
             autoescape=False,
         )
 
-    def render(self, routing: Routing, crt_list: CrtList, default_certificate: str) -> Configuration:
+    def render(
+        self, routing: Routing, crt_list: CrtList, default_certificate: str, inserts: Inserts | None = None
+    ) -> Configuration:
         """The configuration of *routing*; equal input gives equal bytes."""
-        lookup = compile_lookup(routing.rules)
+        inserts = inserts or Inserts()
+        answers_rest = self._settings.default_root.status is not None
+        lookup = compile_lookup(replace(rule, implicit=rule.implicit and answers_rest) for rule in routing.rules)
         without_servers = replace(routing, backends=tuple(replace(pool, servers=()) for pool in routing.backends))
-        unnamed = self._configuration(without_servers, lookup, identity="")
+        unnamed = self._configuration(without_servers, lookup, inserts, identity="")
         identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
-        text = self._configuration(routing, lookup, identity).encode()
+        text = self._configuration(routing, lookup, inserts, identity).encode()
         maps = _maps(routing, lookup)
         return Configuration(
             identity=identity,
@@ -83,18 +101,30 @@ class Templates:
                 DEFAULT_LIST: f"{default_certificate} !*\n".encode(),
                 CRT_LIST: self._jinja.get_template("crt-list.j2").render(entries=crt_list).encode(),
                 **{path: map_file(entries) for path, entries in maps.items()},
+                **{_page_path(status, page): page for status, page in inserts.pages.items()},
+                **({_client_ca_path(inserts.client_ca): inserts.client_ca} if inserts.client_ca else {}),
             },
         )
 
-    def _configuration(self, routing: Routing, lookup: Lookup, identity: str) -> str:
-        port = self._settings.https_port
+    def _configuration(self, routing: Routing, lookup: Lookup, inserts: Inserts, identity: str) -> str:
+        settings = self._settings
+        port, host, monitor = settings.https_port, settings.default_host, settings.monitor
+        served = {settings.http_port, port, *(frontend.port for frontend in lookup.frontends)}
         return self._jinja.get_template("haproxy.cfg.j2").render(
             identity=identity,
-            settings=self._settings,
+            settings=settings,
             https_suffix="" if port == _HTTPS else f":{port}",
             backends=routing.backends,
             check=SERVER_CHECK,
             frontends=lookup.frontends,
+            suites=SUITES,
+            pages={status: _page_path(status, page) for status, page in sorted(inserts.pages.items())},
+            client_ca=_client_ca_path(inserts.client_ca) if inserts.client_ca else "",
+            covers_all=routing.covers_all,
+            challenges=settings.passes_challenges != "false",
+            default_host=f"[{host}]" if isinstance(host, IPv6Address) else host,
+            statistics=settings.stats_port and settings.stats_port not in inserts.taken_ports,
+            monitor_alone=monitor and monitor[1] not in served and monitor[1] not in inserts.taken_ports,
         )
 
 
@@ -107,6 +137,15 @@ def identity_in(text: bytes) -> str:
 def map_file(entries: Mapping[str, str]) -> bytes:
     """A map in HAProxy's file format: key, blank, value."""
     return "".join(f"{key} {value}\n" for key, value in entries.items()).encode()
+
+
+def _page_path(status: int, page: bytes) -> str:
+    """Named by its content, so that a changed page is another configuration."""
+    return f"errors/{status}-{hashlib.sha256(page).hexdigest()[:16]}.html"
+
+
+def _client_ca_path(pem: bytes) -> str:
+    return f"client-ca-{hashlib.sha256(pem).hexdigest()[:16]}.pem"
 
 
 def _maps(routing: Routing, lookup: Lookup) -> Mapping[str, Mapping[str, str]]:

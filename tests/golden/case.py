@@ -14,7 +14,7 @@ from typing import Any
 from proxy_agent.certificates import Found
 from proxy_agent.decision import Decision, World, decide
 from proxy_agent.routing.model import Container, Service
-from proxy_agent.routing.render import Templates
+from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.settings import load
 from proxy_agent.tls.bundle import Bundle
 from proxy_agent.tls.names import parse_identifier
@@ -51,9 +51,13 @@ class Case:
             kept={},
             refused={},
             now=NOW,
+            inserts=Inserts(
+                pages={int(status): page.encode() for status, page in self.world.get("pages", {}).items()},
+                client_ca=self.world.get("client_ca", {}).get("pem", "").encode(),
+            ),
         )
         templates = Templates(TEMPLATES, settings)
-        return decide(world, templates, path_of, f"{STATE}/default.pem", settings.force_ssl)
+        return decide(world, templates, path_of, f"{STATE}/default.pem", settings)
 
     def actual(self) -> str:
         """The second half, as the code has it now."""

@@ -17,7 +17,7 @@ from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.perform import Performer
 from proxy_agent.routing.model import Container, Service
-from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Templates
+from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Inserts, Templates
 from proxy_agent.runtime import NOWHERE, CrtListLine, Running, RuntimeRefusal, Verdict
 from proxy_agent.status import Status
 from proxy_agent.tls.bundle import Bundle, parse_bundle
@@ -63,6 +63,23 @@ class FakeContainers:
         if self.failure:
             raise OperationalError(self.failure)
         return self.known
+
+
+class FakeSurroundings:
+    """Pages of the operator's and ports of other programs, as a test says."""
+
+    def __init__(self) -> None:
+        self.pages: dict[int, bytes] = {}
+        self.skipped: tuple[Skipped, ...] = ()
+        self.taken: dict[int, str] = {}
+
+    def inserts(self) -> tuple[Inserts, tuple[Skipped, ...]]:
+        """What was told."""
+        return Inserts(dict(self.pages)), self.skipped
+
+    def taken_ports(self, ports: Iterable[int]) -> Mapping[int, str]:
+        """Those of *ports* that were told to be taken."""
+        return {port: self.taken[port] for port in sorted(ports) if port in self.taken}
 
 
 class FakeCertificates:
@@ -358,6 +375,7 @@ class House:
     def __init__(self) -> None:
         self.containers = FakeContainers()
         self.certificates = FakeCertificates()
+        self.surroundings = FakeSurroundings()
         self.disk = FakeDisk()
         self.haproxy = FakeHAProxy(self.disk)
         self.now = NOW
@@ -375,6 +393,7 @@ class House:
             self.haproxy,
             performer,
             lambda: self.now,
+            self.surroundings,
         )
 
     def boot(self) -> None:
