@@ -40,7 +40,7 @@ def parse_default_root(text: object) -> DefaultRoot:
     if status.lower() == "none" and not url:
         return DefaultRoot(None)
     number = int(status) if re.fullmatch(r"\d{3}", status) else 0
-    if not url and number in _STATUSES:
+    if not url and number in _STATUSES and number not in _REDIRECTS:
         return DefaultRoot(number)
     if number not in _REDIRECTS or not _URL.fullmatch(url := url.strip()):
         raise ValueError(

@@ -176,7 +176,8 @@ def parse_trusted(text: object) -> tuple[Network, ...]:
 
 def _network(text: str) -> Network:
     try:
-        return ip_network(text, strict=False)
+        # A zone may hold any character (RFC 4007 section 11.2).
+        return ip_network(text if "%" not in text else "", strict=False)
     except ValueError:
         raise ValueError(f"{text[:40]!r} is no network: write 10.0.0.0/8 or 2001:db8::/32") from None
 
@@ -207,7 +208,7 @@ def parse_host_port(text: object, default: int) -> HostPort:
     if is_address(bare):
         return HostPort(str(ip_address(bare)), number)
     try:
-        parse_dns_name(bare.replace("_", "-"))
+        parse_dns_name("" if match and match[1] else bare.replace("_", "-"))
     except ValueError:
         raise ValueError(f"{str(text)[:60]!r} is no host: write name, name:port or an address") from None
     return HostPort(bare, number)
