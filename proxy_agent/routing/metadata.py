@@ -79,7 +79,12 @@ def setting(container: Container, name: str) -> str:
     """The value of setting *name*, or '' where unset: label, variable, variable in any case, label of nginx-proxy's."""
     settings = container.settings
     in_any_case = (value for key, value in settings.items() if key.upper() == name)
-    candidates = (settings.get(label_of(name), ""), settings.get(name, ""), *in_any_case, settings.get(_ALIASES.get(name, ""), ""))
+    candidates = (
+        settings.get(label_of(name), ""),
+        settings.get(name, ""),
+        *in_any_case,
+        settings.get(_ALIASES.get(name, ""), ""),
+    )
     return next((value.strip() for value in candidates if value.strip()), "")
 
 
