@@ -30,6 +30,9 @@ _PROTO_PARAMETERS: Mapping[Proto, str] = {
 Redirect = Literal["never", "auto", "always", "closed"]
 """Whether plain HTTP is redirected: "auto" where the host has a certificate, "closed" answers 503 there instead."""
 
+SCHEMES = {"plain": "http", "tls": "https", "tcp": "tcp"}
+"""What people call the listeners."""
+
 NO_ROUTE = "no_route"
 """The backend that answers 503."""
 
@@ -130,6 +133,18 @@ class Backend:
     servers: tuple[Server, ...]
     rewrite: Rewrite | None = None
     policy: Policy = DEFAULT_POLICY
+    tcp: bool = False
+    """Whether it passes on bytes, not requests."""
+
+
+@dataclass(frozen=True, order=True)
+class TcpPort:
+    """A port that is passed on as it comes."""
+
+    number: int
+    tls: bool
+    """Whether TLS is taken off first."""
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -163,6 +178,8 @@ class Rule:
     weight: int
     backend: str
     redirect: Redirect = "never"
+    tls_port: int | None = None
+    """Where a redirect leads; None for the usual port."""
     code: int = 301
     """The status of a redirect of anything but GET and HEAD."""
     pinned: bool = False
@@ -175,7 +192,7 @@ class Rule:
 class Route:
     """From a host and a path on one listener to a backend, for people to read."""
 
-    listener: Listener
+    listener: Listener | Literal["tcp"]
     host: str
     backend: str
     redirect: bool = False
@@ -190,6 +207,7 @@ class Routing:
     routes: tuple[Route, ...] = ()
     skipped: tuple[Skipped, ...] = field(default=())
     rules: tuple[Rule, ...] = ()
+    tcp: tuple[TcpPort, ...] = ()
     covered: Mapping[str, bool] = field(default_factory=dict)
     """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates; whether browsers trust
     those."""
@@ -204,11 +222,10 @@ class Routing:
 
 
 def _sentence(host: str, routes: list[Route], backends: Mapping[str, Backend]) -> str:
-    schemes: dict[Listener, str] = {"plain": "http", "tls": "https"}
     by_answer: dict[str, list[str]] = {}
     for route in sorted(routes):
         answer = "redirected to https" if route.redirect else _pool(backends.get(route.backend))
-        by_answer.setdefault(answer, []).append(schemes[route.listener])
+        by_answer.setdefault(answer, []).append(SCHEMES[route.listener])
     parts = (f"{' and '.join(names)} {answer}" for answer, names in by_answer.items())
     return f"{host}: {', '.join(parts)}"
 
