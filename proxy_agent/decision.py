@@ -9,6 +9,7 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.proxy_settings import further_ports, proxy_of, unmet
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import EVERY_NAME, build
+from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.settings import Settings
@@ -53,10 +54,13 @@ def decide(
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
+    proxy = proxy_of(settings, world.inserts.taken_ports)
+    custom = {bundle.name for source in sources for bundle in source if bundle.name.startswith(SOURCE)}
+    chosen, unknown = certificates_by_name(world.services, custom, proxy)
     custom_default = _custom_default(world, sources)
-    selection = select(sources, custom_default, world.self_signed, world.now)
+    selection = select(sources, custom_default, world.self_signed, world.now, chosen)
     every_name = {EVERY_NAME} if custom_default and settings.trust_default_cert else set()
-    routing = build(world.services, selection.names | every_name, proxy_of(settings, world.inserts.taken_ports))
+    routing = build(world.services, selection.names | every_name, proxy, selection.trusted)
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (
@@ -78,6 +82,7 @@ def decide(
         selection=selection,
         skipped=(
             *routing.skipped,
+            *unknown,
             *world.found.skipped,
             *refusals,
             *expired,

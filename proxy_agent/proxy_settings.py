@@ -20,12 +20,14 @@ def proxy_of(settings: Settings, taken_ports: Mapping[int, str]) -> Proxy:
         code=int(settings.non_get_redirect),
         http_without_certificate=settings.http_without_certificate,
         taken_ports={**taken_ports, **ours},
+        policy=settings.policy,
+        server=settings.server,
     )
 
 
 def further_ports(settings: Settings, routing: Routing) -> frozenset[int]:
     """What is to be listened on beside the two ports that everything depends on."""
-    ports = {rule.place.port for rule in routing.rules} | {settings.stats_port}
+    ports = {rule.place.port for rule in routing.rules} | {port.number for port in routing.tcp} | {settings.stats_port}
     if settings.monitor:
         ports.add(settings.monitor[1])
     return frozenset(port for port in ports if port) - {settings.http_port, settings.https_port}

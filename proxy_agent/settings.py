@@ -13,6 +13,7 @@ from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.daemon.log import LogFormat
 from proxy_agent.settings_answers import AnswerSettings
+from proxy_agent.settings_services import ServiceSettings
 from proxy_agent.settings_tls import TlsSettings
 from proxy_agent.settings_traffic import YES_OR_NO, TrafficSettings
 from proxy_agent.tls.names import Identifier, parse_identifier
@@ -37,7 +38,7 @@ Sans = Annotated[tuple[Identifier, ...], BeforeValidator(_parse_sans)]
 ServiceName = Annotated[str, BeforeValidator(_parse_service_name)]
 
 
-class Settings(TlsSettings, AnswerSettings, TrafficSettings):
+class Settings(TlsSettings, AnswerSettings, TrafficSettings, ServiceSettings):
     """What the HAProxy container is told; one field for each variable, its own before those of the groups."""
 
     default_cert_sans: Sans = Field(

@@ -15,7 +15,7 @@ Address = IPv4Address | IPv6Address
 EVERYWHERE: tuple[Network, ...] = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 _YES = frozenset({"true", "yes", "on", "1"})
 _NO = frozenset({"false", "no", "off", "0"})
-_MOST_ITEMS = 100
+_MOST_ITEMS = 50
 _HIGHEST_PORT = 65535
 
 _DURATION = re.compile(r"(\d{1,10})\s*(us|ms|s|m|h|d)?")

@@ -124,7 +124,7 @@ class TlsSettings(environment.Settings):
         return {**given, "(extra certificates)": pems}
 
     @property
-    def policy(self) -> Policy:
+    def tls(self) -> Policy:
         """What is spoken, after all three settings."""
         return self._applied[0]
 

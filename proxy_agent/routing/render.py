@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from proxy_agent.routing.access import Credential
 from proxy_agent.routing.lookup import Lookup, compile_lookup
 from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
@@ -23,9 +24,6 @@ REDIRECT_MAP = "maps/redirect.map"
 PLAIN_PATHS_MAP = "maps/plain-paths.map"
 TLS_PATHS_MAP = "maps/tls-paths.map"
 MAPS = (PLAIN_MAP, PLAIN_PATHS_MAP, REDIRECT_MAP, TLS_MAP, TLS_PATHS_MAP)
-
-SERVER_CHECK = "check inter 2s rise 2 fall 3"
-"""How HAProxy finds out whether a container answers; servers added at run time do not inherit it."""
 
 _HTTPS = 443
 _IDENTITY = re.compile(r"^    setenv COMPANION_CONFIGURATION (\S+)$", re.MULTILINE)
@@ -115,7 +113,8 @@ class Templates:
             settings=settings,
             https_suffix="" if port == _HTTPS else f":{port}",
             backends=routing.backends,
-            check=SERVER_CHECK,
+            internal_networks=settings.internal_networks,
+            userlists=_userlists(routing.backends),
             frontends=lookup.frontends,
             suites=SUITES,
             pages={status: _page_path(status, page) for status, page in sorted(inserts.pages.items())},
@@ -125,6 +124,7 @@ class Templates:
             default_host=f"[{host}]" if isinstance(host, IPv6Address) else host,
             statistics=settings.stats_port and settings.stats_port not in inserts.taken_ports,
             monitor_alone=monitor and monitor[1] not in served and monitor[1] not in inserts.taken_ports,
+            tcp=routing.tcp,
         )
 
 
@@ -148,11 +148,17 @@ def _client_ca_path(pem: bytes) -> str:
     return f"client-ca-{hashlib.sha256(pem).hexdigest()[:16]}.pem"
 
 
+def _userlists(backends: Iterable[Backend]) -> list[tuple[str, tuple[Credential, ...]]]:
+    """Who may sign in where, each set of users once."""
+    policies = (backend.policy for backend in backends if backend.policy.protected)
+    return sorted({policy.userlist: policy.credentials for policy in policies}.items())
+
+
 def _maps(routing: Routing, lookup: Lookup) -> Mapping[str, Mapping[str, str]]:
     return {
         PLAIN_MAP: lookup.names["plain"],
         PLAIN_PATHS_MAP: lookup.paths["plain"],
-        REDIRECT_MAP: dict.fromkeys(routing.covered, "https"),
+        REDIRECT_MAP: {name: "hsts" if trusted else "https" for name, trusted in routing.covered.items()},
         TLS_MAP: lookup.names["tls"],
         TLS_PATHS_MAP: lookup.paths["tls"],
     }

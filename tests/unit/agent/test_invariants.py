@@ -381,4 +381,4 @@ class AnyWorld(RuleBasedStateMachine):
 
 
 TestAnyWorld = AnyWorld.TestCase
-TestAnyWorld.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestAnyWorld.settings = settings(max_examples=40, stateful_step_count=20)
