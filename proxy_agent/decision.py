@@ -1,7 +1,7 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from proxy_agent.certificates import DEFAULT_STEM, Found
@@ -10,6 +10,7 @@ from proxy_agent.proxy_settings import further_ports, proxy_of, unmet
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import EVERY_NAME, build
 from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
+from proxy_agent.routing.host_policies import host_policies, lines
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.settings import Settings
@@ -61,19 +62,18 @@ def decide(
     selection = select(sources, custom_default, world.self_signed, world.now, chosen)
     every_name = {EVERY_NAME} if custom_default and settings.trust_default_cert else set()
     routing = build(world.services, selection.names | every_name, proxy, selection.trusted)
-    crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
-    certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
-    expired = (
-        Skipped(
-            bundle.name,
-            f"expired on {bundle.not_after:%Y-%m-%d %H:%M} UTC, and nothing newer covers its names",
-        )
-        for bundle, _ in selection.entries
-        if bundle.not_after <= world.now
+    tls_options, unspoken = host_policies(world.services, proxy, settings.tls)
+    crt_list = tuple(
+        (path_of(bundle.name), line)
+        for bundle, names in selection.entries
+        for line in lines(names, selection.names, tls_options)
     )
+    certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     return Decision(
         desired=Desired(
-            configuration=templates.render(routing, crt_list, default_path, world.inserts),
+            configuration=templates.render(
+                routing, crt_list, default_path, replace(world.inserts, tls_options=tls_options)
+            ),
             certificates=certificates | {default_path: selection.default},
             default_certificate=default_path,
             shows_default=settings.trust_default_cert is not False,
@@ -83,15 +83,23 @@ def decide(
         skipped=(
             *routing.skipped,
             *unknown,
+            *unspoken,
             *world.found.skipped,
             *refusals,
-            *expired,
+            *_expired(selection, world.now),
             *world.not_inserted,
             *settings.doubts,
             *unmet(settings, routing, world.services, world.inserts.taken_ports),
         ),
         ports=further_ports(settings, routing),
     )
+
+
+def _expired(selection: Selection, now: datetime) -> Iterator[Skipped]:
+    for bundle, _ in selection.entries:
+        if bundle.not_after <= now:
+            reason = f"expired on {bundle.not_after:%Y-%m-%d %H:%M} UTC, and nothing newer covers its names"
+            yield Skipped(bundle.name, reason)
 
 
 def _usable(world: World) -> tuple[list[tuple[Bundle, ...]], list[Skipped]]:

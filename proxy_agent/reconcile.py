@@ -62,6 +62,7 @@ class AddCrtListLine:
     path: str
     names: tuple[str, ...]
     bundle: Bundle
+    options: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,20 +206,20 @@ def _changed_certificates(desired: Desired, actual: Actual) -> dict[str, Bundle]
 
 def _new_lines(desired: Desired, running: Running) -> Iterator[Action]:
     """They come before old ones go: a name that moves from one bundle to another is never without."""
-    there = {(line.path, frozenset(line.names)) for line in running.crt_list}
-    for path, names in desired.configuration.crt_list:
-        if (path, frozenset(names)) not in there:
-            yield AddCrtListLine(path, names, desired.certificates[path])
+    there = {(line.path, frozenset(line.names), line.options) for line in running.crt_list}
+    for path, names, options in desired.configuration.lines:
+        if (path, frozenset(names), options) not in there:
+            yield AddCrtListLine(path, names, desired.certificates[path], options)
 
 
 def _old_lines(desired: Desired, running: Running) -> Iterator[Action]:
-    wanted = {(path, frozenset(names)) for path, names in desired.configuration.crt_list}
-    seen: set[tuple[str, frozenset[str]]] = set()
+    wanted = {(path, frozenset(names), options) for path, names, options in desired.configuration.lines}
     for line in running.crt_list:
-        key = (line.path, frozenset(line.names))
-        if key not in wanted or key in seen:
+        key = (line.path, frozenset(line.names), line.options)
+        if key not in wanted:
             yield RemoveCrtListLine(line)
-        seen.add(key)
+        # A second one is not wanted any more.
+        wanted.discard(key)
 
 
 def _map_changes(desired: Desired, running: Running) -> Iterator[Action]:

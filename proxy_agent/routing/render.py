@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -13,6 +13,7 @@ from proxy_agent.routing.access import Credential
 from proxy_agent.routing.lookup import Lookup, compile_lookup
 from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
+from proxy_agent.tls.names import DnsName
 from proxy_agent.tls.policy import SUITES
 
 CONFIGURATION = "haproxy.cfg"
@@ -43,20 +44,31 @@ class Configuration:
     backends: tuple[Backend, ...]
     """The pools in it; their servers are among what the runtime API changes."""
     crt_list: CrtList
+    """No line has names of different options."""
     maps: Mapping[str, Mapping[str, str]]
     """Keys and values of each map, by its path."""
     files: Mapping[str, bytes]
     """Everything above as files, by path relative to the configuration's folder."""
+    tls_options: Mapping[DnsName, str] = field(default_factory=dict)
+    """What the crt-list says of handshakes for a name; nothing where the binds decide."""
+
+    @property
+    def lines(self) -> Iterator[tuple[str, tuple[str, ...], str]]:
+        """The lines of the crt-list, each with its options."""
+        for path, names in self.crt_list:
+            yield path, names, self.tls_options.get(DnsName(names[0]), "")
 
 
 @dataclass(frozen=True)
 class Inserts:
-    """What the operator's own files and the state of this host add to a configuration."""
+    """What a configuration has beside its routes."""
 
     pages: Mapping[int, bytes] = field(default_factory=dict)
     """HTML for answers of HAProxy's own, by status."""
     client_ca: bytes = b""
     """Certificates that those of clients have to come from; empty where clients need none."""
+    tls_options: Mapping[DnsName, str] = field(default_factory=dict)
+    """What handshakes for a host are to be like, where that is not left to the proxy."""
     taken_ports: Mapping[int, str] = field(default_factory=dict)
     """Ports that cannot be listened on, each with what is there."""
 
@@ -97,12 +109,17 @@ class Templates:
                 CONFIGURATION: text,
                 # "!*" keeps it out of the choice by name: it answers only where nothing else does.
                 DEFAULT_LIST: f"{default_certificate} !*\n".encode(),
-                CRT_LIST: self._jinja.get_template("crt-list.j2").render(entries=crt_list).encode(),
+                CRT_LIST: self._crt_list(crt_list, inserts.tls_options).encode(),
                 **{path: map_file(entries) for path, entries in maps.items()},
                 **{_page_path(status, page): page for status, page in inserts.pages.items()},
                 **({_client_ca_path(inserts.client_ca): inserts.client_ca} if inserts.client_ca else {}),
             },
+            tls_options=inserts.tls_options,
         )
+
+    def _crt_list(self, crt_list: CrtList, options: Mapping[DnsName, str]) -> str:
+        entries = [(path, options.get(DnsName(names[0])), names) for path, names in crt_list]
+        return self._jinja.get_template("crt-list.j2").render(entries=entries)
 
     def _configuration(self, routing: Routing, lookup: Lookup, inserts: Inserts, identity: str) -> str:
         settings = self._settings

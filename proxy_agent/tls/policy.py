@@ -42,6 +42,11 @@ class Policy:
         old = VERSIONS.index(self.lowest) < _SPOKEN_BY_ALL
         return f"{self.ciphers}:@SECLEVEL=0" if old and "@SECLEVEL" not in self.ciphers else self.ciphers
 
+    @property
+    def crt_list_options(self) -> str:
+        """The same for one line of a crt-list, in the words and the order in which HAProxy shows it."""
+        return f"ciphers {self.openssl_ciphers} ssl-min-ver {self.lowest} ssl-max-ver {self.highest}"
+
 
 INTERMEDIATE: Final = Policy("TLSv1.2", "TLSv1.3", _STRICT)
 _POLICIES: Mapping[str, Policy] = {

@@ -330,7 +330,7 @@ def test_a_port_of_another_program_costs_one_entry(start: Start, shop: Origin) -
 # TLS
 
 
-def _spoken(proxy: Proxy) -> set[str]:
+def _spoken(proxy: Proxy, host: str | None = None) -> set[str]:
     """The versions of TLS in which a handshake succeeds."""
     spoken = set()
     for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -341,7 +341,7 @@ def _spoken(proxy: Proxy) -> set[str]:
         try:
             with (
                 socket.create_connection(("127.0.0.1", proxy.settings.https_port), timeout=10) as connection,
-                context.wrap_socket(connection) as tls,
+                context.wrap_socket(connection, server_hostname=host) as tls,
             ):
                 spoken.add(str(tls.version()))
         except OSError:
@@ -369,6 +369,36 @@ def test_the_policy_decides_which_versions_are_spoken(
     proxy = start(**environment)
     assert proxy.look().problems == ()
     assert _spoken(proxy) == versions
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_a_service_may_have_a_policy_of_its_own(start: Start, shop: Origin) -> None:
+    """For its hosts alone, once they have a certificate, also by a wildcard; it changes without a reload."""
+    proxy = start()
+    proxy.publish("a", "a.test", "*.a.test", "b.test")
+    modern = service_with("modern", shop.port, VIRTUAL_HOST="a.test,x.a.test", SSL_POLICY="Mozilla-Modern")
+    old = service_with("old", shop.port, VIRTUAL_HOST="b.test", SSL_POLICY="Mozilla-Old")
+    proxy.serve(modern, old)
+    assert proxy.look_until_calm().problems == ()
+    worker = proxy.worker
+    everything = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"}
+    assert [_spoken(proxy, host) for host in ("a.test", "x.a.test", "y.a.test", "b.test")] == [
+        {"TLSv1.3"},
+        {"TLSv1.3"},
+        {"TLSv1.2", "TLSv1.3"},
+        everything,
+    ]
+    proxy.serve(service("modern", "a.test,x.a.test", shop.port), service("old", "b.test", shop.port))
+    assert proxy.look_until_calm().problems == ()
+    assert (proxy.worker, _spoken(proxy, "a.test"), _spoken(proxy, "b.test")) == (
+        worker,
+        {"TLSv1.2", "TLSv1.3"},
+        {"TLSv1.2", "TLSv1.3"},
+    )
+    proxy.serve(modern, service_with("old", shop.port, VIRTUAL_HOST="b.test", SSL_POLICY="Mozilla-Ancient"))
+    (problem,) = proxy.look_until_calm().problems
+    assert problem.startswith("old: SSL_POLICY: 'Mozilla-Ancient' is no TLS policy")
+    assert (proxy.worker, _spoken(proxy, "a.test")) == (worker, {"TLSv1.3"})
 
 
 def test_without_http2_clients_are_not_offered_it(start: Start) -> None:

@@ -258,13 +258,13 @@ class FakeHAProxy:
         assert path not in [line.path for line in self.crt_list], "in use, can't be deleted!"
         del self.loaded[path]
 
-    def add_to_crt_list(self, path: str, names: Iterable[str]) -> None:
+    def add_to_crt_list(self, path: str, names: Iterable[str], options: str = "") -> None:
         """One more line, of a certificate that is loaded."""
         self._asked("add_to_crt_list", path)
         assert path in self.loaded, "certificate is empty!"
         self._use(self.loaded[path])
         number = max((line.number for line in self.crt_list), default=0) + 1
-        self.crt_list.append(CrtListLine(path, number, tuple(names)))
+        self.crt_list.append(CrtListLine(path, number, tuple(names), options))
 
     def remove_from_crt_list(self, line: CrtListLine) -> None:
         """One line fewer."""
