@@ -114,12 +114,18 @@ class Settings(TlsSettings, AnswerSettings, TrafficSettings, ServiceSettings):
         return self.access_log and not self.disable_access_logs
 
     @property
+    def offers_http3(self) -> bool:
+        """Whether UDP is listened on too."""
+        return self.enable_http3 and not self.enable_proxy_protocol and self.tls.highest == "TLSv1.3"
+
+    @property
     def doubts(self) -> tuple[Skipped, ...]:
         """What can be used, but not as it was written."""
         return (
             *self.without_effect,
             *settings_remarks.traffic_doubts(self),
             *settings_remarks.tls_doubts(self),
+            *settings_remarks.http3_doubts(self, self),
             *settings_remarks.answer_doubts(self, self.force_ssl),
         )
 
@@ -128,5 +134,5 @@ def load(environ: Mapping[str, str]) -> Settings:
     """Read the settings; raises SettingsError with a line for each variable that cannot be used."""
     settings = environment.load(Settings, environ)
     known = frozenset(name for name, _ in environment.fields(Settings)) | settings_remarks.SILENT
-    without_effect = (*settings_remarks.dropped(environ), *settings_remarks.misspelled(environ, known))
+    without_effect = (*settings_remarks.dropped(environ), *settings_remarks.questions(environ, known))
     return settings.model_copy(update={"without_effect": tuple(sorted(without_effect))})

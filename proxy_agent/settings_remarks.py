@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.misspelled import misspelled
 from proxy_agent.settings_answers import AnswerSettings
 from proxy_agent.settings_grammar import EVERYWHERE
 from proxy_agent.settings_tls import TlsSettings
@@ -31,7 +32,6 @@ _DROPPED: Mapping[str, str] = {
 
 SILENT = frozenset({"NO_COLOR", "MODE", "ACME_HTTP_CHALLENGE_ACCEPT_UNKNOWN_HOST", "SSL_CERT"})
 """Of their variables, those that ask for what is done anyway."""
-_SHORTEST_MISSPELLED = 6
 
 
 def dropped(environ: Mapping[str, str]) -> Iterator[Skipped]:
@@ -43,21 +43,17 @@ def dropped(environ: Mapping[str, str]) -> Iterator[Skipped]:
                 yield Skipped(name, f"has no effect: {advice}")
 
 
-def misspelled(names: Iterable[str], known: frozenset[str]) -> Iterator[Skipped]:
-    """A question about each of *names* that is a single letter away from a known one."""
-    for name in sorted(set(names) - known):
-        if len(name) >= _SHORTEST_MISSPELLED and (meant := next((k for k in sorted(known) if _is_near(name, k)), "")):
-            yield Skipped(name, f"is no setting: is {meant} meant?")
+def questions(names: Iterable[str], known: frozenset[str]) -> Iterator[Skipped]:
+    """A question about each of *names* that is almost a known one."""
+    return (Skipped(name, f"is no setting: is {meant} meant?") for name, meant in misspelled(names, known))
 
 
-def _is_near(one: str, other: str) -> bool:
-    """Whether a single letter has been added, left out or exchanged."""
-    shorter, longer = sorted((one, other), key=len)
-    if len(longer) - len(shorter) > 1:
-        return False
-    same = next((i for i, (a, b) in enumerate(zip(shorter, longer, strict=False)) if a != b), len(shorter))
-    rest = shorter[same + 1 :] if len(shorter) == len(longer) else shorter[same:]
-    return rest == longer[same + 1 :]
+def http3_doubts(traffic: TrafficSettings, tls: TlsSettings) -> Iterator[Skipped]:
+    """Why HTTP/3 is not offered though it is asked for."""
+    if traffic.enable_http3 and traffic.enable_proxy_protocol:
+        yield Skipped("ENABLE_HTTP3", "is not used: the PROXY protocol does not speak of UDP")
+    elif traffic.enable_http3 and tls.tls.highest != "TLSv1.3":
+        yield Skipped("ENABLE_HTTP3", "is not used: it needs TLS 1.3, which SSL_POLICY does not allow")
 
 
 def traffic_doubts(settings: TrafficSettings) -> Iterator[Skipped]:

@@ -63,6 +63,12 @@ class TrafficSettings(environment.Settings):
         description="Offer HTTP/2 through TLS.",
         json_schema_extra={"accepts": YES_OR_NO, "default_text": "yes"},
     )
+    enable_http3: bool = Field(
+        alias="ENABLE_HTTP3",
+        default=False,
+        description="Offer HTTP/3 (UDP) too. Each new configuration closes its connections; clients connect again.",
+        json_schema_extra={"accepts": YES_OR_NO, "default_text": "no"},
+    )
     enable_proxy_protocol: bool = Field(
         alias="ENABLE_PROXY_PROTOCOL",
         default=False,

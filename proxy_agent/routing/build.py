@@ -7,7 +7,7 @@ from dataclasses import replace
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports, without_taken_ports
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import asks_for_routes
+from proxy_agent.routing.metadata import asks_for_routes, questions
 from proxy_agent.routing.model import NO_ROUTE, Backend, Place, Redirect, Route, Routing, Rule, Service, TcpPort
 from proxy_agent.routing.pools import Pools
 from proxy_agent.routing.tcp import tcp_claims, tcp_ports
@@ -30,6 +30,7 @@ def build(
     FORCE_SSL makes that always or never, the service's own settings come before it. Services that ask for the same
     place with the same weight serve it together, as one pool; a higher weight takes it whole.
     """
+    services = tuple(services)
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
@@ -42,7 +43,9 @@ def build(
     used = {proxy.http_port, proxy.https_port, *(rule.place.port for rule in rules if rule.place.port)}
     tcp, refused = tcp_ports(asked, used | proxy.taken_ports.keys(), pools)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
+    asked_back = {Skipped(s.name, question) for s in services for c in s.containers for question in questions(c)}
     told = (
+        *asked_back,
         *taken,
         *moved,
         *outdone,

@@ -407,6 +407,16 @@ def test_without_http2_clients_are_not_offered_it(start: Start) -> None:
         assert tls.selected_alpn_protocol() == "http/1.1"
 
 
+def test_http3_is_offered_where_it_is_listened_for(start: Start) -> None:
+    """By a header of every answer through TLS, and on UDP."""
+    proxy = start(ENABLE_HTTP3="yes")
+    port = proxy.settings.https_port
+    assert proxy.look().problems == ()
+    assert proxy.tls("a.test", trusted=False).headers["alt-svc"] == f'h3=":{port}"; ma=86400'
+    assert f":{port:04X} " in Path("/proc/net/udp").read_text()
+    assert "alt-svc" not in proxy.plain("a.test").headers
+
+
 def test_clients_need_a_certificate_of_their_ca(start: Start, authority: CertificateAuthority, shop: Origin) -> None:
     """Nobody else gets an answer; that of the agent's own handshakes is not needed."""
     proxy = start(CA_CERT=authority.root_pem.decode().replace("\n", "\\n"))

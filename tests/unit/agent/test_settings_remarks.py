@@ -49,6 +49,15 @@ def test_a_letter_too_many_or_too_few_is_asked_about(written: str, meant: str) -
     assert doubts(**{written: "x"}) == ([f"{written}: is no setting: is {meant} meant?"] if meant else [])
 
 
+@pytest.mark.parametrize("reason", [{"ENABLE_PROXY_PROTOCOL": "yes"}, {"SSL_POLICY": "AWS-TLS-1-2-2017-01"}])
+def test_http3_needs_udp_and_tls_1_3(reason: dict[str, str]) -> None:
+    """Where it cannot be it is not offered, and that is said."""
+    settings = load({"ENABLE_HTTP3": "yes", **reason})
+    assert not settings.offers_http3
+    assert [doubt.what for doubt in settings.doubts] == ["ENABLE_HTTP3"]
+    assert load({"ENABLE_HTTP3": "yes"}).offers_http3
+
+
 def test_values_that_count_in_part_are_told() -> None:
     """Each by its variable."""
     told = doubts(
