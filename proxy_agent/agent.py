@@ -96,6 +96,9 @@ class Agent:
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
+        self._world: World | None = None
+        self._decision: Decision | None = None
+        """What was decided in the world that was seen last: most looks find the same one."""
         self._routing = Routing()
         self._refusals = Refusals(settings.resync_interval)
         self._failures = 0
@@ -168,19 +171,21 @@ class Agent:
             found=found or self._certificates.found(),
             self_signed=self._certificates.self_signed(self._settings.default_cert_sans, now),
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
-            refused=self._refusals.certificates,
+            refused=dict(self._refusals.certificates),
             now=now,
             inserts=inserts,
             not_inserted=not_inserted,
         )
-        default_path = str(self._deployment.default_certificate)
-        path_of = self._deployment.certificate_path
-        decision = decide(world, self._templates, path_of, default_path, self._settings)
-        if taken := self._surroundings.taken_ports(decision.ports):
+        if self._decision is None or self._world != world or now >= self._decision.good_until:
+            self._world, self._decision = world, self._decided(world)
+        if taken := self._surroundings.taken_ports(self._decision.ports):
             # "haproxy -c" does not see it, and a reload that cannot bind stops everybody for two seconds.
-            world = replace(world, inserts=replace(inserts, taken_ports=taken))
-            return decide(world, self._templates, path_of, default_path, self._settings)
-        return decision
+            return self._decided(replace(world, inserts=replace(inserts, taken_ports=taken)))
+        return self._decision
+
+    def _decided(self, world: World) -> Decision:
+        default_path = str(self._deployment.default_certificate)
+        return decide(world, self._templates, self._deployment.certificate_path, default_path, self._settings)
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration

@@ -19,7 +19,7 @@ def proxy_of(settings: Settings, taken_ports: Mapping[int, str]) -> Proxy:
         https_method=settings.https_method or "",
         code=int(settings.non_get_redirect),
         http_without_certificate=settings.http_without_certificate,
-        taken_ports={**taken_ports, **ours},
+        taken_ports=tuple(sorted({**taken_ports, **ours}.items())),
         policy=settings.policy,
         server=settings.server,
     )

@@ -234,11 +234,11 @@ def parse_reload_timeout(text: object) -> str:
     """How long a replaced worker may live: seconds, -1 for one, 0 for our default; raises ValueError.
 
     >>> parse_reload_timeout("0")
-    '5m'
+    '1h'
     """
     if not re.fullmatch(r"-1|\d{1,6}", str(text)):
-        raise ValueError(f"{str(text)[:40]!r} is no number of seconds: write 30, -1 (at once) or 0 (5m)")
-    return {"0": "5m", "-1": "1s"}.get(str(text), f"{int(str(text))}s")
+        raise ValueError(f"{str(text)[:40]!r} is no number of seconds: write 30, -1 (at once) or 0 (1h)")
+    return {"0": "1h", "-1": "1s"}.get(str(text), f"{int(str(text))}s")
 
 
 def parse_path(text: object) -> str:

@@ -127,9 +127,9 @@ class TrafficSettings(environment.Settings):
     )
     reload_timeout: Annotated[str, BeforeValidator(grammar.parse_reload_timeout)] = Field(
         alias="RELOAD_TIMEOUT",
-        default="5m",
+        default="1h",
         description="How long open connections, websockets among them, outlive a reload.",
-        json_schema_extra={"accepts": "seconds, -1 for one second, 0 for 5m", "default_text": "0"},
+        json_schema_extra={"accepts": "seconds, -1 for one second, 0 for 1h", "default_text": "0"},
     )
     resolvers: Annotated[tuple[HostPort, ...], BeforeValidator(grammar.parse_resolvers)] = Field(
         alias="RESOLVERS",

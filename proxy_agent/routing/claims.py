@@ -1,7 +1,8 @@
 """What each service asks for, place by place, before anybody decides who gets it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass, field, replace
+import functools
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import dataclass, replace
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.hosts import HostPattern
@@ -16,6 +17,8 @@ from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
 _MOST_PORTS = 8
 """Of its own for one service: each is a socket of HAProxy's."""
+_MOST_REMEMBERED = 4096
+"""Services that are not read anew at every look, though others may have changed."""
 _MOST_PATTERNS = 100
 """That no map can look up, for one service: each is tried on every request that gets as far."""
 
@@ -31,7 +34,7 @@ class Proxy:
     """For services that say nothing themselves; before force_ssl."""
     code: int = 301
     http_without_certificate: bool = True
-    taken_ports: Mapping[int, str] = field(default_factory=dict)
+    taken_ports: tuple[tuple[int, str], ...] = ()
     """Ports that no service can have, each with what is there."""
     policy: Policy = DEFAULT_POLICY
     """What holds for services that say nothing else."""
@@ -59,6 +62,7 @@ class Claim:
     """Whether the answer is 503: HTTPS_METHOD=nohttps closes the TLS listener for a host."""
 
 
+@functools.lru_cache(_MOST_REMEMBERED)
 def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
     """The union over the service's containers, which differ only while a new version replaces an old one."""
     claims: dict[Place, Claim] = {}
@@ -191,13 +195,13 @@ def _redirect(options: Options, proxy: Proxy) -> tuple[Redirect, bool]:
 
 def without_taken_ports(claims: Iterable[Claim], proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
     """*claims* that can be listened for: one bind that fails would cost everybody the whole configuration."""
-    claims = tuple(claims)
+    claims, taken = tuple(claims), dict(proxy.taken_ports)
     doubts = (
-        Skipped(claim.service, f"{claim.place} is not served: port {claim.place.port} {proxy.taken_ports[port]}")
+        Skipped(claim.service, f"{claim.place} is not served: port {claim.place.port} {taken[port]}")
         for claim in claims
-        if (port := claim.place.port or 0) in proxy.taken_ports
+        if (port := claim.place.port or 0) in taken
     )
-    return tuple(claim for claim in claims if (claim.place.port or 0) not in proxy.taken_ports), tuple(doubts)
+    return tuple(claim for claim in claims if (claim.place.port or 0) not in taken), tuple(doubts)
 
 
 def on_tls_ports(claims: Iterable[Claim]) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:

@@ -384,7 +384,7 @@ def test_a_default_certificate_for_all_covers_every_host() -> None:
 
 def test_a_port_that_is_taken_is_left_out() -> None:
     """In HTTP, through TLS and for what is not HTTP."""
-    taken = Proxy(taken_ports={8080: "is taken by another program", 25: "is taken by another program"})
+    taken = Proxy(taken_ports=((25, "is taken by another program"), (8080, "is taken by another program")))
     routing = build([service("a", "a.test:8080,b.test", TCP_PORTS="25")], frozenset(), taken)
     assert {rule.place.port for rule in routing.rules} == {None}
     assert routing.tcp == ()
