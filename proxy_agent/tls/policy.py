@@ -1,6 +1,7 @@
 """What TLS is spoken: the policies of Mozilla and of AWS's load balancers by name, without 3DES, DSS or static DH."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -90,9 +91,13 @@ def parse_policy(text: str) -> Policy:
 
 def parse_ciphers(text: str) -> str:
     """A cipher list in OpenSSL's syntax; raises ValueError quoting it."""
-    if not re.fullmatch(r"[A-Za-z0-9_:+!@=.-]{1,4000}", text):
-        raise ValueError(f"{text[:40]!r} is no cipher list: write names separated by ':'")
-    return text
+    try:
+        if re.fullmatch(r"[A-Za-z0-9_:+!@=.-]{1,4000}", text):
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(text)
+            return text
+    except ssl.SSLError:
+        pass
+    raise ValueError(f"{text[:40]!r} is no cipher list: write names that OpenSSL has, separated by ':'")
 
 
 @dataclass(frozen=True)

@@ -505,3 +505,22 @@ def test_the_access_log_has_the_form_one_wants(start: Start, environment: dict[s
     proxy = start(ACCESS_LOG="yes", **environment)
     proxy.plain("nobody.test", "/it's")
     assert line in proxy.log.replace('": "', '":"').replace(', "', ',"')
+
+
+def test_a_syslog_server_gets_the_log_too(start: Start) -> None:
+    """By UDP, beside the output of the container."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as syslog:
+        syslog.bind(("127.0.0.1", 0))
+        syslog.settimeout(10)
+        proxy = start(ACCESS_LOG="yes", RSYSLOG_DESTINATION=f"127.0.0.1:{syslog.getsockname()[1]}")
+        proxy.plain("nobody.test", "/seen")
+        while b"GET /seen" not in syslog.recv(65536):
+            pass
+    assert "GET /seen" in proxy.log
+
+
+def test_a_syslog_server_that_is_not_found_stops_nothing(start: Start) -> None:
+    """Its name may be known later."""
+    proxy = start(RSYSLOG_DESTINATION="syslog.invalid")
+    assert proxy.look().problems == ()
+    assert proxy.plain("nobody.test").status == 503

@@ -83,5 +83,6 @@ def test_other_words_are_refused(text: str) -> None:
 def test_ciphers_are_exchanged_as_a_whole() -> None:
     """Names as OpenSSL has them, and nothing that could end the word."""
     assert applied(INTERMEDIATE, BindOptions(), parse_ciphers("HIGH:!aNULL"))[0].openssl_ciphers == "HIGH:!aNULL"
-    with pytest.raises(ValueError, match="no cipher list"):
-        parse_ciphers("HIGH MEDIUM")
+    for text in ("HIGH MEDIUM", "NO-SUCH-CIPHER", "HIGH\n"):
+        with pytest.raises(ValueError, match="no cipher list"):
+            parse_ciphers(text)
