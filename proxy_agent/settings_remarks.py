@@ -74,6 +74,8 @@ def tls_doubts(settings: TlsSettings) -> Iterator[Skipped]:
     """What of the settings about TLS is taken otherwise than it was written."""
     yield from (Skipped("SSL_POLICY", doubt) for doubt in settings.ssl_policy.doubts)
     yield from (Skipped("SSL_BIND_OPTIONS", doubt) for doubt in settings.policy_doubts)
+    if settings.speaks_1_3_for_us:
+        yield Skipped("SSL_POLICY", "TLS 1.3 is spoken too: the checks of our own need it where CA_CERT is set")
     for name in settings.extra_ssl_certs:
         if name not in settings.extra_pems:
             yield Skipped("EXTRA_SSL_CERTS", f"{name} is not set in this container")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -126,7 +127,17 @@ class TlsSettings(environment.Settings):
     @property
     def tls(self) -> Policy:
         """What is spoken, after all three settings."""
-        return self._applied[0]
+        policy = self._applied[0]
+        return replace(policy, highest="TLSv1.3") if self.speaks_1_3_for_us else policy
+
+    @property
+    def speaks_1_3_for_us(self) -> bool:
+        """Whether TLS 1.3 is spoken against the policy.
+
+        Where clients have to show a certificate, only there does one without see that of the server, as the agent's
+        own handshakes have to.
+        """
+        return bool(self.ca_cert_file or self.ca_cert) and self._applied[0].highest != "TLSv1.3"
 
     @property
     def policy_doubts(self) -> tuple[str, ...]:

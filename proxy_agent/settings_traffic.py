@@ -117,7 +117,10 @@ class TrafficSettings(environment.Settings):
             "Timeouts of HAProxy, each in place of its default: "
             f"{', '.join(f'`{name} {span}`' for name, span in grammar.DEFAULT_TIMEOUTS.items())}."
         ),
-        json_schema_extra={"accepts": "names with a length of time, separated by commas: client 2m, server 30s"},
+        json_schema_extra={
+            "accepts": "names with a length of time, separated by commas: client 2m, server 30s",
+            "default_text": "",
+        },
     )
     options: Annotated[Reading[tuple[str, ...]], BeforeValidator(grammar.parse_options)] = Field(
         alias="OPTION",

@@ -58,6 +58,13 @@ def test_http3_needs_udp_and_tls_1_3(reason: dict[str, str]) -> None:
     assert load({"ENABLE_HTTP3": "yes"}).offers_http3
 
 
+def test_client_certificates_need_tls_1_3() -> None:
+    """Below it the agent, which has none, would not see the certificate that it has to check."""
+    settings = load({"SSL_POLICY": "AWS-TLS-1-2-2017-01", "CA_CERT_FILE": "/ca.pem"})
+    assert (settings.tls.lowest, settings.tls.highest) == ("TLSv1.2", "TLSv1.3")
+    assert [doubt.what for doubt in settings.doubts] == ["SSL_POLICY"]
+
+
 def test_values_that_count_in_part_are_told() -> None:
     """Each by its variable."""
     told = doubts(
