@@ -1,7 +1,7 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from proxy_agent.certificates import DEFAULT_STEM, Found
@@ -9,6 +9,7 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
 from proxy_agent.routing.claims import Proxy
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.tls.bundle import Bundle, parse_bundle
@@ -31,6 +32,8 @@ class World:
     refused: Mapping[str, str]
     """Why HAProxy would not take a bundle, by fingerprint."""
     now: datetime
+    extra: Extra = field(default_factory=Extra)
+    """The raw lines that HAProxy takes."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def decide(
     """
     sources, refusals = _usable(world)
     selection = select(sources, _custom_default(world, sources), world.self_signed, world.now)
-    routing = build(world.services, selection.names, Proxy(force_ssl, *ports))
+    routing = build(world.services, selection.names, Proxy(force_ssl, *ports), world.extra.of_containers)
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (
@@ -70,13 +73,13 @@ def decide(
     )
     return Decision(
         desired=Desired(
-            configuration=templates.render(routing, crt_list, default_path),
+            configuration=templates.render(routing, crt_list, default_path, world.extra),
             certificates=certificates | {default_path: selection.default},
             default_certificate=default_path,
         ),
         routing=routing,
         selection=selection,
-        skipped=(*routing.skipped, *world.found.skipped, *refusals, *expired),
+        skipped=(*routing.skipped, *world.extra.skipped, *world.found.skipped, *refusals, *expired),
     )
 
 

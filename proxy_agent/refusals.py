@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.perform import CertificateRefused, ConfigurationRefused
+from proxy_agent.routing.extra import Extra
 
 
 class Refusals:
@@ -15,6 +16,7 @@ class Refusals:
         self._certificates: dict[str, str] = {}
         self._configuration: ConfigurationRefused | None = None
         self._since: datetime | None = None
+        self._extra: tuple[Extra, str] | None = None
 
     @property
     def certificates(self) -> Mapping[str, str]:
@@ -29,6 +31,17 @@ class Refusals:
     def of(self, identity: str) -> list[str]:
         """What to say while the configuration *identity* is the one to have."""
         return [str(self._configuration)] if identity == self.configuration else []
+
+    def of_extra(self, extra: Extra) -> Extra:
+        """*extra* itself, or without its lines while they are what HAProxy may have refused a configuration for."""
+        return extra.left_out(self._extra[1]) if self._extra and self._extra[0].same_lines(extra) else extra
+
+    def blame(self, error: OperationalError, extra: Extra, now: datetime) -> bool:
+        """Suspect the lines of *extra*, if there are any and *error* refuses a configuration for its text."""
+        if not (isinstance(error, ConfigurationRefused) and error.by_check and extra.has_lines):
+            return False
+        self._extra, self._since = (extra, error.gist), now
+        return True
 
     def learn(self, error: OperationalError, now: datetime) -> bool:
         """Remember what *error* says HAProxy refuses; whether it was such an error."""
@@ -46,4 +59,4 @@ class Refusals:
     def forget_passing(self, now: datetime) -> None:
         """Let a refused configuration be tried again, once its time is over."""
         if self._since and now >= self._since + self._patience:
-            self._configuration = self._since = None
+            self._configuration = self._since = self._extra = None

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
+from proxy_agent.routing.extra import EXTRA_SETTINGS, newest
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port
+from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port, setting
 from proxy_agent.routing.model import (
     NO_ROUTE,
     Backend,
@@ -28,6 +29,7 @@ from proxy_agent.tls.names import DnsName
 
 _LONGEST_SLUG = 40
 _LONGEST_TITLE = 100
+_NONE: Mapping[str, tuple[str, ...]] = {}
 
 Pool = tuple[tuple[tuple[str, Reach], ...], Rewrite | None]
 """The services, by name and sorted, that answer together, how each is reached, and what is done to the path."""
@@ -36,13 +38,15 @@ Servers = Mapping[tuple[str, Reach], tuple[tuple[Server, ...], tuple[Skipped, ..
 """The servers of a service as one route reaches them, and why some of its containers are none."""
 
 
-def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> Routing:
+def build(
+    services: Iterable[Service], covered: Set[DnsName], proxy: Proxy, extra: Mapping[str, tuple[str, ...]] = _NONE
+) -> Routing:
     """Decide the routing of *services*.
 
     *covered* are the names of installed certificates other than the default one. A host without a scheme is
     redirected to https once they cover it; the proxy's FORCE_SSL makes that always or never, the service's own
-    settings come before it. Services that ask for the same place with the same weight serve it together, as one
-    pool; a higher weight takes it whole.
+    settings come before it. *extra* are the lines of each text of EXTRA_SETTINGS. Services that ask for the same
+    place with the same weight serve it together, as one pool; a higher weight takes it whole.
     """
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
@@ -53,11 +57,17 @@ def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> R
         for name, reach in dict.fromkeys((claim.service, claim.reach) for claim in claims)
     }
     winners, outdone = _winners(claims, servers)
-    pools = {_pool(group): _backend(_pool(group), servers) for group in winners.values()}
+    lines = {_pool(group): _extra(_pool(group), by_name, extra) for group in winners.values()}
+    pools = {pool: _backend(pool, servers, brought) for pool, (brought, _) in lines.items()}
     rules = tuple(sorted((_rule(group, pools, winners, proxy) for group in winners.values()), key=_order))
     names = _covered_names(rules, covered)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
-    told = (*moved, *outdone, *elsewhere, *(item for _, doubts in (*read, *servers.values()) for item in doubts))
+    told = (
+        *moved,
+        *outdone,
+        *elsewhere,
+        *(item for _, doubts in (*read, *servers.values(), *lines.values()) for item in doubts),
+    )
     return Routing(
         backends=tuple(sorted(pools.values(), key=lambda backend: backend.name)),
         routes=tuple(sorted({_route(rule, covered) for rule in rules})),
@@ -139,7 +149,18 @@ def _pool(claims: tuple[Claim, ...]) -> Pool:
     return tuple((claim.service, claim.reach) for claim in claims), claims[0].rewrite
 
 
-def _backend(pool: Pool, servers: Servers) -> Backend:
+def _extra(
+    pool: Pool, services: Mapping[str, Service], extra: Mapping[str, tuple[str, ...]]
+) -> tuple[tuple[str, ...], tuple[Skipped, ...]]:
+    """The lines of a pool, and a word where its containers disagree on them."""
+    containers = [container for name, _ in pool[0] for container in services[name].containers]
+    texts = {text for container in containers if (text := setting(container, EXTRA_SETTINGS))}
+    text, of = newest(containers)
+    doubt = f"{EXTRA_SETTINGS}: containers that serve together disagree, what {of} says counts"
+    return extra.get(text, ()), (Skipped(" and ".join(name for name, _ in pool[0]), doubt),) if len(texts) > 1 else ()
+
+
+def _backend(pool: Pool, servers: Servers, extra: tuple[str, ...]) -> Backend:
     claimants, rewrite = pool
     names = [name for name, _ in claimants]
     pool_servers = tuple(sorted(server for claimant in claimants for server in servers[claimant][0]))
@@ -147,6 +168,8 @@ def _backend(pool: Pool, servers: Servers) -> Backend:
     parts = [name if not reach.from_route else f"{name} {reach.port} {reach.proto}" for name, reach in claimants]
     if rewrite:
         parts += ["", rewrite.prefix, rewrite.destination]
+    # A worker that runs has the lines it began with.
+    parts += ["", *extra] if extra else []
     # Protocols too: a running server keeps the one it began with.
     parts += ["", *sorted({server.proto for server in pool_servers})]
     return Backend(
@@ -154,6 +177,7 @@ def _backend(pool: Pool, servers: Servers) -> Backend:
         title=" ".join(map(_printable, names)),
         servers=pool_servers,
         rewrite=rewrite,
+        extra=extra,
     )
 
 

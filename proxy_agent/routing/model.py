@@ -126,6 +126,8 @@ class Backend:
     """The services it stands for, for people who read the configuration."""
     servers: tuple[Server, ...]
     rewrite: Rewrite | None = None
+    extra: tuple[str, ...] = ()
+    """Lines that its containers bring along."""
 
 
 @dataclass(frozen=True)
