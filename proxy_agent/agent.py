@@ -94,7 +94,7 @@ class Agent:
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
         self._routing = Routing()
-        self._tried = Extra()
+        self._lines = Extra()
         self._refusals = Refusals(settings.resync_interval)
         self._failures = 0
         self._without_docker = 0
@@ -111,7 +111,7 @@ class Agent:
             self._act(self._decide(now, stored), stored, None)
         except OperationalError as error:
             log.error("%s", error)
-            if self._refusals.blame(error, self._tried, now):
+            if self._refusals.blame(error, self._lines, now):
                 self.prepare()
             elif not self._performer.accepts_current():
                 self._services = ()
@@ -136,7 +136,7 @@ class Agent:
             self._act(decision, stored, running)
             finished = True
         except OperationalError as error:
-            self._refusals.blame(error, self._tried, now)
+            self._refusals.blame(error, self._lines, now)
             if not self._refusals.learn(error, now):
                 troubles.append(str(error))
         self._failures = 0 if finished and running else self._failures + 1
@@ -163,7 +163,7 @@ class Agent:
         return []
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
-        self._tried = self._refusals.of_extra(self._extra(self._services or ()))
+        self._lines = self._extra(self._services or ())
         world = World(
             services=self._services or (),
             found=found or self._certificates.found(),
@@ -171,7 +171,7 @@ class Agent:
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
             refused=self._refusals.certificates,
             now=now,
-            extra=self._tried,
+            extra=self._refusals.of_extra(self._lines),
         )
         default_path = str(self._deployment.default_certificate)
         path_of = self._deployment.certificate_path

@@ -77,6 +77,7 @@ class ConfigurationRefused(OperationalError):
         super().__init__(f"HAProxy refuses the new configuration, the one before stays in service: {_gist(reasons)}")
         self.configuration = configuration
         self.gist = _gist(reasons)
+        self.reasons = reasons
         self.by_check = by_check
         """Whether ``haproxy -c`` said so: then its text is at fault, not a port that is taken."""
 

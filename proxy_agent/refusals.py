@@ -1,5 +1,6 @@
 """What HAProxy would not take, so that it is not offered again at every look."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -16,7 +17,9 @@ class Refusals:
         self._certificates: dict[str, str] = {}
         self._configuration: ConfigurationRefused | None = None
         self._since: datetime | None = None
-        self._extra: tuple[Extra, str] | None = None
+        self._suspect: Extra | None = None
+        self._suspect_lines: frozenset[tuple[str, ...]] = frozenset()
+        self._suspect_for = ""
 
     @property
     def certificates(self) -> Mapping[str, str]:
@@ -33,14 +36,22 @@ class Refusals:
         return [str(self._configuration)] if identity == self.configuration else []
 
     def of_extra(self, extra: Extra) -> Extra:
-        """*extra* itself, or without its lines while they are what HAProxy may have refused a configuration for."""
-        return extra.left_out(self._extra[1]) if self._extra and self._extra[0].same_lines(extra) else extra
+        """*extra* itself, or without those of its lines that HAProxy may have refused a configuration for."""
+        if self._suspect and self._suspect.same_lines(extra):
+            return extra.left_out(self._suspect_for, self._suspect_lines)
+        return extra
 
     def blame(self, error: OperationalError, extra: Extra, now: datetime) -> bool:
-        """Suspect the lines of *extra*, if there are any and *error* refuses a configuration for its text."""
-        if not (isinstance(error, ConfigurationRefused) and error.by_check and extra.has_lines):
+        """Suspect lines of *extra*, if there are any left and *error* refuses a configuration for its text.
+
+        Those of the backends that HAProxy complains of; all, where it names none that has lines.
+        """
+        if not (isinstance(error, ConfigurationRefused) and error.by_check and self.of_extra(extra).has_lines):
             return False
-        self._extra, self._since = (extra, error.gist), now
+        before = self._suspect_lines if self._suspect and self._suspect.same_lines(extra) else frozenset()
+        found = _lines_named(error) - before
+        self._suspect, self._suspect_lines = extra, before | found if found else frozenset()
+        self._suspect_for, self._since = error.gist, now
         return True
 
     def learn(self, error: OperationalError, now: datetime) -> bool:
@@ -59,4 +70,15 @@ class Refusals:
     def forget_passing(self, now: datetime) -> None:
         """Let a refused configuration be tried again, once its time is over."""
         if self._since and now >= self._since + self._patience:
-            self._configuration = self._since = self._extra = None
+            self._configuration = self._since = self._suspect = None
+
+
+def _lines_named(error: ConfigurationRefused) -> frozenset[tuple[str, ...]]:
+    """The raw lines of the backends that HAProxy complains of, by name or by the number of a line."""
+    alerts = [line for line in error.reasons.splitlines() if "[ALERT]" in line]
+    text = error.configuration.text.decode().splitlines()
+    named = {name for alert in alerts for name in re.findall(r"'([^']+)'", alert)}
+    for number in (int(found) for alert in alerts for found in re.findall(r"\.cfg:([0-9]+)\]", alert)):
+        above = [line.removeprefix("backend ") for line in text[:number] if not line.startswith((" ", "#")) and line]
+        named |= set(above[-1:])
+    return frozenset(pool.extra for pool in error.configuration.backends if pool.extra and pool.name in named)

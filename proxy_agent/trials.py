@@ -53,14 +53,15 @@ class Trials:
                 verdict = self._check(Path(file.name))
         except OSError as error:
             raise OperationalError(f"Cannot write below {self._folder}: {error.strerror}.") from error
-        return "" if verdict.accepted else _reason(verdict.reasons).replace(f"trial-{self._secret}", "it")
+        told = verdict.reasons.replace(f"trial-{self._secret}", "it")
+        return "" if verdict.accepted else _reason(re.sub(rf"(?: at)? \[?{re.escape(file.name)}:\d+\]?:?", "", told))
 
 
 def _reason(output: str) -> str:
     """HAProxy's first complaint, without the place in a file that nobody sees."""
-    alerts = [line for line in output.splitlines() if "[ALERT]" in line] or ["it gives no reason"]
-    reason = re.sub(r"^.*?\[ALERT\]\s*\(\d+\) : |config : |parsing |\[[^]]*\.cfg:\d+\](?: ?: ?)?", "", alerts[0])
-    return reason.strip().rstrip(".")[:_LONGEST_REASON]
+    alert = next((line for line in output.splitlines() if "[ALERT]" in line), "")
+    reason = re.sub(r"^(?:config *:|parsing\b|[: ])+", "", alert.partition(") :")[2])
+    return reason.rstrip(" .")[:_LONGEST_REASON] or "nothing more"
 
 
 def _own(settings: ExtraSettings) -> tuple[Mapping[Section, Text], list[Skipped]]:

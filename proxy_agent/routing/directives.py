@@ -20,6 +20,7 @@ _AGENTS_OWN = {
     **dict.fromkeys(("setenv", "presetenv", "resetenv", "unsetenv"), "the environment is the agent's"),
     **dict.fromkeys(("default-path", "server-state-base", "server-state-file"), "the agent says where files are"),
     "localpeer": "the agent names the process",
+    "default_backend": "use_backend is for that; what it leaves goes where VIRTUAL_HOST says",
 }
 _FREE = frozenset(
     {

@@ -1,7 +1,7 @@
 """All raw lines that reach the configuration: read, translated, judged, and each of them tried by HAProxy itself."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from proxy_agent.daemon.errors import Skipped
@@ -59,6 +59,14 @@ class Extra:
         """The lines of one section."""
         return self.sections.get(Section(kind, str(name)), ())
 
+    def choices(self, port: int) -> tuple[str, ...]:
+        """Those lines of a frontend that choose a backend: HAProxy holds requests against them last."""
+        return tuple(line for line in self.lines("frontend", port) if line.startswith("use_backend "))
+
+    def rules(self, port: int) -> tuple[str, ...]:
+        """The other lines of a frontend."""
+        return tuple(line for line in self.lines("frontend", port) if line not in self.choices(port))
+
     def names(self, kind: Kind) -> tuple[str, ...]:
         """The sections of one kind, sorted."""
         return tuple(sorted(section.name for section in self.sections if section.kind == kind))
@@ -77,10 +85,14 @@ class Extra:
         """Whether both bring the same into the configuration."""
         return (self.sections, self.of_containers) == (other.sections, other.of_containers)
 
-    def left_out(self, reason: str) -> "Extra":
-        """Without any line, where HAProxy refuses the configuration that holds them for *reason*."""
+    def left_out(self, reason: str, lines: Set[tuple[str, ...]]) -> "Extra":
+        """Without *lines* of containers, or without any line where that is empty; HAProxy refuses them for *reason*."""
         doubt = f"left out for now, HAProxy refuses the configuration that holds them: {reason}"
-        return Extra(skipped=(*self.skipped, Skipped("raw settings", doubt)))
+        if not lines:
+            return Extra(skipped=(*self.skipped, Skipped("raw settings", doubt)))
+        kept = {text: found for text, found in self.of_containers.items() if found not in lines}
+        told = (Skipped(EXTRA_SETTINGS, f"{quote(', '.join(found))} {doubt}") for found in sorted(lines))
+        return replace(self, of_containers=kept, skipped=(*self.skipped, *told))
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ NOBODYS = [
     *("frontend x", "backend x", "listen x", "global", "defaults", "peers x", "resolvers x", "userlist x", "cache x"),
     *("program x", "mailers x", "http-errors x", "ring x", "crt-store x", "fcgi-app x", "log-forward x", "traces"),
     *(".if 1", ".endif", ".alert x", "setenv A b", "unsetenv COMPANION_CONFIGURATION", "default-path origin /"),
-    *("server-state-file /x", "localpeer x"),
+    *("server-state-file /x", "localpeer x", "default_backend x"),
 ]
 
 
@@ -114,7 +114,7 @@ def test_the_operator_may(line: str) -> None:
 @pytest.mark.parametrize("strict", [True, False])
 def test_nobody_may_begin_something_new_or_take_what_is_the_agents(line: str, strict: bool) -> None:
     """A line is a line of one section."""
-    with pytest.raises(ValueError, match=r"begins something new|agent"):
+    with pytest.raises(ValueError, match=r"begins something new|agent|use_backend is for that"):
         judge(parse_line(line), strict)
 
 

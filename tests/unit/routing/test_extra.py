@@ -168,11 +168,23 @@ def test_without_lines_all_is_as_if_none_had_been_written() -> None:
     """And why is said."""
     extra = sifted([service("shop", "option httpclose")])
     assert extra.has_lines
-    assert extra.left_out("it has its reasons") == Extra(skipped=extra.left_out("it has its reasons").skipped)
-    assert told(extra.left_out("x")) == [
-        "raw settings: left out for now, HAProxy refuses the configuration that holds them: x"
+    nothing = extra.left_out("it has its reasons", frozenset())
+    assert nothing == Extra(skipped=nothing.skipped)
+    assert told(nothing) == [
+        "raw settings: left out for now, HAProxy refuses the configuration that holds them: it has its reasons"
     ]
-    assert not extra.left_out("x").has_lines
+    assert not nothing.has_lines
+
+
+def test_without_some_lines_the_others_stay() -> None:
+    """Those of whom HAProxy does not complain."""
+    extra = sifted([service("shop", "option httpclose"), service("blog", "retries 5")])
+    rest = extra.left_out("it has its reasons", {("retries 5",)})
+    assert rest.of_containers == {"option httpclose": ("option httpclose",)}
+    assert told(rest) == [
+        "EXTRA_SETTINGS: 'retries 5' left out for now, "
+        "HAProxy refuses the configuration that holds them: it has its reasons"
+    ]
 
 
 @pytest.mark.parametrize(
