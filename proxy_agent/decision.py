@@ -1,17 +1,19 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from proxy_agent.certificates import DEFAULT_STEM, Found
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
+from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
 from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
+from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.selection import Selection, select
 
@@ -51,16 +53,14 @@ def decide(
     templates: Templates,
     path_of: Callable[[str], str],
     default_path: str,
-    force_ssl: bool | None,
-    ports: tuple[int, int] = (80, 443),
+    proxy: Proxy,
 ) -> Decision:
-    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept.
-
-    *ports* are those of plain HTTP and of TLS.
-    """
+    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
-    selection = select(sources, _custom_default(world, sources), world.self_signed, world.now)
-    routing = build(world.services, selection.names, Proxy(force_ssl, *ports), world.extra.of_containers)
+    custom = {bundle.name for source in sources for bundle in source if bundle.name.startswith(SOURCE)}
+    chosen, unknown = certificates_by_name(world.services, custom, proxy)
+    selection = select(sources, _custom_default(world, sources), world.self_signed, world.now, chosen)
+    routing = build(world.services, selection.names, replace(proxy, extra=world.extra), selection.trusted)
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (
@@ -79,7 +79,18 @@ def decide(
         ),
         routing=routing,
         selection=selection,
-        skipped=(*routing.skipped, *world.extra.skipped, *world.found.skipped, *refusals, *expired),
+        skipped=(*routing.skipped, *unknown, *world.extra.skipped, *world.found.skipped, *refusals, *expired),
+    )
+
+
+def proxy_of(settings: Settings) -> Proxy:
+    """What the proxy itself is told, as far as it decides about routes."""
+    return Proxy(
+        force_ssl=settings.force_ssl,
+        http_port=settings.http_port,
+        https_port=settings.https_port,
+        policy=settings.policy,
+        server=settings.server,
     )
 
 

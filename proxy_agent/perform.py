@@ -19,7 +19,7 @@ from proxy_agent.reconcile import (
     Verify,
     WriteFile,
 )
-from proxy_agent.routing.render import CONFIGURATION, SERVER_CHECK, Configuration
+from proxy_agent.routing.render import CONFIGURATION, Configuration
 from proxy_agent.runtime import CrtListLine, RuntimeRefusal, Verdict
 from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer, ServerAction
 from proxy_agent.tls.bundle import Bundle
@@ -158,7 +158,7 @@ class Performer:
     def _change_server(self, action: ServerAction) -> None:
         match action:
             case AddServer(backend, server, parameters):
-                self._runtime.add_server(backend, server, f"{parameters} {SERVER_CHECK}")
+                self._runtime.add_server(backend, server, parameters)
             case MoveServer(backend, server, address, port):
                 self._runtime.move_server(backend, server, address, port)
             case RemoveServer(backend, server):

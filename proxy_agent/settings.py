@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field
 
 from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.log import LogFormat
-from proxy_agent.extra_settings import ExtraSettings
+from proxy_agent.settings_extra import ExtraSettings
+from proxy_agent.settings_services import ServiceSettings
 from proxy_agent.tls.names import Identifier, parse_identifier
 
 YES_OR_NO = "yes or no"
@@ -45,7 +46,7 @@ ServiceName = Annotated[str, BeforeValidator(_parse_service_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class ProxySettings(environment.Settings):
+class ProxySettings(ServiceSettings):
     """What the HAProxy container is told besides raw lines; one field for each variable, in the order of the manual."""
 
     default_cert_sans: Sans = Field(

@@ -9,12 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from proxy_agent.daemon.errors import OperationalError, Skipped
-from proxy_agent.extra_settings import ExtraSettings
 from proxy_agent.routing.extra import RESERVED, Extra, Kind, Section, Text, sift
 from proxy_agent.routing.model import Service
 from proxy_agent.routing.ports import parse_port
 from proxy_agent.routing.rawtext import split_file, split_list
 from proxy_agent.runtime import Verdict
+from proxy_agent.settings_extra import ExtraSettings
 
 _LONGEST_FILE = 65536
 _LONGEST_REASON = 200

@@ -1,79 +1,64 @@
 """From services to routing: who answers for which place, decided alike whatever order Docker lists them in."""
 
-import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
-from proxy_agent.routing.extra import EXTRA_SETTINGS, newest
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port, setting
-from proxy_agent.routing.model import (
-    NO_ROUTE,
-    Backend,
-    Container,
-    Place,
-    Reach,
-    Redirect,
-    Rewrite,
-    Route,
-    Routing,
-    Rule,
-    Server,
-    Service,
-)
-from proxy_agent.routing.options import server_proto
+from proxy_agent.routing.metadata import asks_for_routes
+from proxy_agent.routing.model import NO_ROUTE, Backend, Place, Redirect, Route, Routing, Rule, Service, TcpPort
+from proxy_agent.routing.pools import Pools
+from proxy_agent.routing.tcp import tcp_claims, tcp_ports
 from proxy_agent.tls.names import DnsName
-
-_LONGEST_SLUG = 40
-_LONGEST_TITLE = 100
-_NONE: Mapping[str, tuple[str, ...]] = {}
-
-Pool = tuple[tuple[tuple[str, Reach], ...], Rewrite | None]
-"""The services, by name and sorted, that answer together, how each is reached, and what is done to the path."""
-
-Servers = Mapping[tuple[str, Reach], tuple[tuple[Server, ...], tuple[Skipped, ...]]]
-"""The servers of a service as one route reaches them, and why some of its containers are none."""
 
 
 def build(
-    services: Iterable[Service], covered: Set[DnsName], proxy: Proxy, extra: Mapping[str, tuple[str, ...]] = _NONE
+    services: Iterable[Service],
+    covered: Set[DnsName],
+    proxy: Proxy,
+    trusted: Set[DnsName] = frozenset(),
 ) -> Routing:
     """Decide the routing of *services*.
 
-    *covered* are the names of installed certificates other than the default one. A host without a scheme is
-    redirected to https once they cover it; the proxy's FORCE_SSL makes that always or never, the service's own
-    settings come before it. *extra* are the lines of each text of EXTRA_SETTINGS. Services that ask for the same
+    *covered* are the names of installed certificates other than the default one, *trusted* those of them that
+    browsers are meant to trust. A host without a scheme is redirected to https once it is covered; the proxy's
+    FORCE_SSL makes that always or never, the service's own settings come before it. Services that ask for the same
     place with the same weight serve it together, as one pool; a higher weight takes it whole.
     """
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
     claims, moved = on_tls_ports(claim for found, _ in read for claim in found)
-    servers = {
-        (name, reach): _servers(by_name[name], reach)
-        for name, reach in dict.fromkeys((claim.service, claim.reach) for claim in claims)
+    pools = Pools(by_name, claims, proxy)
+    winners, outdone = _winners(claims, pools)
+    rules = _pinned(_rule(group, pools, winners, proxy) for group in winners.values())
+    asked, unread = tcp_claims(service for _, service in sorted(by_name.items()))
+    taken = {
+        proxy.http_port,
+        proxy.https_port,
+        *proxy.extra.ports,
+        *(rule.place.port for rule in rules if rule.place.port),
     }
-    winners, outdone = _winners(claims, servers)
-    lines = {_pool(group): _extra(_pool(group), by_name, extra) for group in winners.values()}
-    pools = {pool: _backend(pool, servers, brought) for pool, (brought, _) in lines.items()}
-    rules = tuple(sorted((_rule(group, pools, winners, proxy) for group in winners.values()), key=_order))
-    names = _covered_names(rules, covered)
+    tcp, refused = tcp_ports(asked, taken, pools)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
     told = (
         *moved,
         *outdone,
+        *unread,
+        *refused,
         *elsewhere,
-        *(item for _, doubts in (*read, *servers.values(), *lines.values()) for item in doubts),
+        *pools.doubts,
+        *(item for _, doubts in read for item in doubts),
     )
     return Routing(
-        backends=tuple(sorted(pools.values(), key=lambda backend: backend.name)),
-        routes=tuple(sorted({_route(rule, covered) for rule in rules})),
+        backends=pools.backends,
+        routes=tuple(sorted({*(_route(rule, covered) for rule in rules), *map(_tcp_route, tcp)})),
         skipped=tuple(sorted(set(told))),
         rules=rules,
-        covered=names,
+        tcp=tcp,
+        covered=_covered_names(rules, covered, trusted),
     )
 
 
@@ -91,26 +76,7 @@ def _out_of_reach(service: Service) -> Iterator[Skipped]:
         yield Skipped(f"{service.name} ({container.name})", container.unreachable)
 
 
-def _servers(service: Service, reach: Reach) -> tuple[tuple[Server, ...], tuple[Skipped, ...]]:
-    servers: list[Server] = []
-    skipped: list[Skipped] = []
-    for container in service.containers:
-        try:
-            servers.append(_server(container, reach))
-        except ValueError as error:
-            skipped.append(Skipped(f"{service.name} ({container.name})", str(error)))
-    return tuple(sorted(servers)), tuple(skipped)
-
-
-def _server(container: Container, reach: Reach) -> Server:
-    if container.address is None:
-        raise ValueError(container.unreachable)
-    if reach.from_route:
-        return Server(_slug(container.name), container.address, reach.port or exposed_port(container), reach.proto)
-    return Server(_slug(container.name), container.address, server_port(container), server_proto(container))
-
-
-def _winners(claims: Iterable[Claim], servers: Servers) -> tuple[dict[Place, tuple[Claim, ...]], list[Skipped]]:
+def _winners(claims: Iterable[Claim], pools: Pools) -> tuple[dict[Place, tuple[Claim, ...]], list[Skipped]]:
     """Who gets each place, sorted by service, and a word to those who do not.
 
     A service that HAProxy cannot reach has its hosts answered with 503, but takes none from one that it can.
@@ -121,7 +87,7 @@ def _winners(claims: Iterable[Claim], servers: Servers) -> tuple[dict[Place, tup
     winners: dict[Place, tuple[Claim, ...]] = {}
     told: list[Skipped] = []
     for place, rivals in by_place.items():
-        able = [claim for claim in rivals if servers[claim.service, claim.reach][0]] or rivals
+        able = [claim for claim in rivals if pools.has_servers(claim)] or rivals
         heaviest = max(claim.weight for claim in able)
         winners[place] = tuple(sorted((c for c in able if c.weight == heaviest), key=lambda claim: claim.service))
         told += _outdone(winners[place], [claim for claim in able if claim.weight < heaviest])
@@ -142,76 +108,71 @@ def _shared(claims: tuple[Claim, ...]) -> Iterator[Skipped]:
         yield Skipped(names, f"{claims[0].place} is asked for in several projects, they share its requests")
     if len({(claim.rewrite, claim.redirect, claim.code, claim.closed) for claim in claims}) > 1:
         names = " and ".join(claim.service for claim in claims)
-        yield Skipped(names, f"{claims[0].place} is asked for in different ways, what {claims[0].service} says counts")
+        newest = _newest(claims).service
+        yield Skipped(names, f"{claims[0].place} is asked for in different ways, what {newest} says counts")
 
 
-def _pool(claims: tuple[Claim, ...]) -> Pool:
-    return tuple((claim.service, claim.reach) for claim in claims), claims[0].rewrite
+def _newest(claims: Iterable[Claim]) -> Claim:
+    """Who decides where several share a place: the container that was made last, then the first by name."""
+    return min(claims, key=lambda claim: (-claim.created, claim.service))
 
 
-def _extra(
-    pool: Pool, services: Mapping[str, Service], extra: Mapping[str, tuple[str, ...]]
-) -> tuple[tuple[str, ...], tuple[Skipped, ...]]:
-    """The lines of a pool, and a word where its containers disagree on them."""
-    containers = [container for name, _ in pool[0] for container in services[name].containers]
-    texts = {text for container in containers if (text := setting(container, EXTRA_SETTINGS))}
-    text, of = newest(containers)
-    doubt = f"{EXTRA_SETTINGS}: containers that serve together disagree, what {of} says counts"
-    return extra.get(text, ()), (Skipped(" and ".join(name for name, _ in pool[0]), doubt),) if len(texts) > 1 else ()
-
-
-def _backend(pool: Pool, servers: Servers, extra: tuple[str, ...]) -> Backend:
-    claimants, rewrite = pool
-    names = [name for name, _ in claimants]
-    pool_servers = tuple(sorted(server for claimant in claimants for server in servers[claimant][0]))
-    # All that tells pools apart is in the digest: the first claimant alone may also stand in another one.
-    parts = [name if not reach.from_route else f"{name} {reach.port} {reach.proto}" for name, reach in claimants]
-    if rewrite:
-        parts += ["", rewrite.prefix, rewrite.destination]
-    # A worker that runs has the lines it began with.
-    parts += ["", *extra] if extra else []
-    # Protocols too: a running server keeps the one it began with.
-    parts += ["", *sorted({server.proto for server in pool_servers})]
-    return Backend(
-        name=f"{_word(names[0])}-{_digest(*parts)}",
-        title=" ".join(map(_printable, names)),
-        servers=pool_servers,
-        rewrite=rewrite,
-        extra=extra,
-    )
-
-
-def _rule(
-    claims: tuple[Claim, ...], pools: Mapping[Pool, Backend], winners: Mapping[Place, object], proxy: Proxy
-) -> Rule:
-    claim = claims[0]
+def _rule(claims: tuple[Claim, ...], pools: Pools, winners: Mapping[Place, object], proxy: Proxy) -> Rule:
+    claim = _newest(claims)
     place = claim.place
-    redirect: Redirect = claim.redirect or "never"
-    if claim.redirect is None and proxy.force_ssl and Place("tls", place.host, place.path) in winners:
-        redirect = "always"
+    backend = None if claim.closed else pools.backend(claims, claim.rewrite)
     return Rule(
         place=place,
         weight=claim.weight,
-        backend=NO_ROUTE if claim.closed else pools[_pool(claims)].name,
-        redirect=redirect,
+        backend=backend.name if backend else NO_ROUTE,
+        redirect=_redirect(claim, backend, Place("tls", place.host, place.path, claim.tls_port) in winners, proxy),
+        tls_port=claim.tls_port,
         code=claim.code,
         implicit=any(other.implicit for other in claims),
     )
+
+
+def _redirect(claim: Claim, backend: Backend | None, has_tls: bool, proxy: Proxy) -> Redirect:
+    """What becomes of plain HTTP; *has_tls*: the same place is served through TLS."""
+    place = claim.place
+    if claim.redirect is None and proxy.force_ssl and has_tls:
+        return "always"
+    ends_in_clear = (
+        claim.redirect in (None, "never") and place.listener == "plain" and not (place.port or place.upgrade)
+    )
+    if ends_in_clear and has_tls and backend and backend.policy.protected:
+        # No password in clear text where there is another way.
+        return "auto"
+    return claim.redirect or "never"
+
+
+def _pinned(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules in order, those on the TLS listener marked whose plain twin leads there or is closed."""
+    rules = tuple(rules)
+    insisting = {(rule.place.host, rule.place.path) for rule in rules if rule.redirect != "never"}
+    return tuple(
+        replace(rule, pinned=_usual_tls(rule.place) and (rule.place.host, rule.place.path) in insisting)
+        for rule in sorted(rules, key=_order)
+    )
+
+
+def _usual_tls(place: Place) -> bool:
+    return place.listener == "tls" and place.port is None
 
 
 def _order(rule: Rule) -> tuple[object, ...]:
     return -rule.weight, rule.place.rank
 
 
-def _covered_names(rules: Iterable[Rule], covered: Set[DnsName]) -> tuple[str, ...]:
-    """Which hosts a rule redirects that leaves it to certificates; where hosts are patterns, all there are."""
+def _covered_names(rules: Iterable[Rule], covered: Set[DnsName], trusted: Set[DnsName]) -> Mapping[str, bool]:
+    """Hosts with certificates, where a rule asks; where hosts are patterns, all there are. Whether they are trusted."""
     names: set[str] = set()
-    for host in {rule.place.host for rule in rules if rule.redirect in ("auto", "closed")}:
+    for host in {rule.place.host for rule in rules if rule.redirect in ("auto", "closed") or rule.pinned}:
         if host.kind is not HostKind.EXACT:
-            return tuple(sorted(names.union(map(str, covered))))
-        if _is_covered(host.text, covered):
+            names |= set(map(str, covered))
+        elif _is_covered(host.text, covered):
             names.add(host.text)
-    return tuple(sorted(names))
+    return {name: _is_covered(name, trusted) for name in sorted(names)}
 
 
 def _is_covered(host: str, covered: Set[DnsName]) -> bool:
@@ -228,20 +189,5 @@ def _route(rule: Rule, covered: Set[DnsName]) -> Route:
     return Route(place.listener, title, NO_ROUTE if closed else rule.backend, redirect)
 
 
-def _slug(text: str) -> str:
-    """*text* as one word of HAProxy's configuration; what had to be changed gets a digest, so that no two collide."""
-    word = _word(text)
-    return word if word == text else f"{word}-{_digest(text)}"
-
-
-def _word(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:_LONGEST_SLUG]
-
-
-def _printable(text: str) -> str:
-    """*text* as one word for people, safe in a comment and in a line of the log."""
-    return re.sub(r"[^!-~]", "?", text)[:_LONGEST_TITLE]
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]
+def _tcp_route(port: TcpPort) -> Route:
+    return Route("tcp", f":{port.number}{' (TLS)' if port.tls else ''}", port.backend)

@@ -8,7 +8,7 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.directives import judge, without_dns
 from proxy_agent.routing.legacy import translate, without_old_versions
 from proxy_agent.routing.metadata import asks_for_routes, setting
-from proxy_agent.routing.model import Container, Service
+from proxy_agent.routing.model import Service
 from proxy_agent.routing.rawtext import Words, parse_line, quote, split_list, write_line
 
 EXTRA_SETTINGS = "EXTRA_SETTINGS"
@@ -24,6 +24,12 @@ _KINDS: tuple[Kind, ...] = ("global", "defaults", "backend", "frontend", "bind")
 RESERVED = ("add_slash", "letsencrypt", "no_route", "not_found")
 """Backends of ours, which lines may refer to; all others have a hyphen in their name."""
 _TIMEOUTS = tuple(f"timeout {side} 5s" for side in ("client", "connect", "server"))
+
+_HTTP_ONLY = (
+    *("http-request ", "http-response ", "http-after-response ", "http-reuse ", "http-send-name-header "),
+    *("http-error ", "cookie ", "compression ", "redirect ", "errorloc", "option http", "no option http", "acl "),
+)
+"""How lines begin that HAProxy only warns of where there are no requests."""
 
 Refusal = Callable[[str], str]
 """Why HAProxy refuses a configuration; empty if it takes it."""
@@ -71,6 +77,11 @@ class Extra:
         """The sections of one kind, sorted."""
         return tuple(sorted(section.name for section in self.sections if section.kind == kind))
 
+    def of(self, text: str, tcp: bool) -> tuple[str, ...]:
+        """The lines that an EXTRA_SETTINGS gives a backend; one that passes on bytes has no use for some."""
+        lines = self.of_containers.get(text, ())
+        return tuple(line for line in lines if not (tcp and line.startswith(_HTTP_ONLY)))
+
     @property
     def ports(self) -> tuple[int, ...]:
         """The ports whose frontends have lines, sorted."""
@@ -93,6 +104,9 @@ class Extra:
         kept = {text: found for text, found in self.of_containers.items() if found not in lines}
         told = (Skipped(EXTRA_SETTINGS, f"{quote(', '.join(found))} {doubt}") for found in sorted(lines))
         return replace(self, of_containers=kept, skipped=(*self.skipped, *told))
+
+
+NO_EXTRA = Extra()
 
 
 @dataclass(frozen=True)
@@ -122,15 +136,6 @@ def sift(
         of_containers[value], doubts = _of_a_container(value, policy, _Trial(context, None, secret), refusal)
         told += [Skipped(name, f"{EXTRA_SETTINGS}: {doubt}") for name in names for doubt in doubts]
     return Extra(sections, of_containers, tuple(dict.fromkeys(told)))
-
-
-def newest(containers: Iterable[Container]) -> tuple[str, str]:
-    """The EXTRA_SETTINGS that counts among *containers*, and whose it is: the newest's that has any."""
-    asking = [container for container in containers if setting(container, EXTRA_SETTINGS)]
-    if not asking:
-        return "", ""
-    chosen = min(asking, key=lambda container: (-container.created, container.name))
-    return setting(chosen, EXTRA_SETTINGS), chosen.name
 
 
 def _texts(services: Iterable[Service]) -> dict[str, list[str]]:

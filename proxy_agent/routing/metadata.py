@@ -17,6 +17,10 @@ VIRTUAL_PROTO = "VIRTUAL_PROTO"
 FORCE_SSL = "FORCE_SSL"
 HTTPS_METHOD = "HTTPS_METHOD"
 NON_GET_REDIRECT = "NON_GET_REDIRECT"
+EXTERNAL_HTTP_PORT = "EXTERNAL_HTTP_PORT"
+EXTERNAL_HTTPS_PORT = "EXTERNAL_HTTPS_PORT"
+TCP_PORTS = "TCP_PORTS"
+CERT_NAME = "CERT_NAME"
 ENABLE = "ENABLE"
 NETWORK = "NETWORK"
 SETTINGS = frozenset(
@@ -24,8 +28,8 @@ SETTINGS = frozenset(
         *(VIRTUAL_HOST, VIRTUAL_HOST_WEIGHT, VIRTUAL_PATH, VIRTUAL_DEST, VIRTUAL_PORT, VIRTUAL_PROTO),
         *(VIRTUAL_HOST_MULTIPORTS, FORCE_SSL, HTTPS_METHOD, NON_GET_REDIRECT),
         # Listeners and certificates.
-        *("EXTERNAL_HTTP_PORT", "EXTERNAL_HTTPS_PORT", "TCP_PORTS", "EXCLUDE_PORTS"),
-        *("SSL_POLICY", "SSL_CERT", "DEFAULT_SSL_CERT", "CERT_NAME"),
+        *(EXTERNAL_HTTP_PORT, EXTERNAL_HTTPS_PORT, TCP_PORTS, "EXCLUDE_PORTS"),
+        *("SSL_POLICY", "SSL_CERT", "DEFAULT_SSL_CERT", CERT_NAME),
         *("ENABLE_HTTP_ON_MISSING_CERT", "ACME_HTTP_CHALLENGE_LOCATION"),
         # What happens to requests.
         *("BALANCE", "COOKIE", "KEEPALIVE", "HTTP_CHECK", "HEALTH_CHECK", "EXTRA_ROUTE_SETTINGS", "FAILOVER", "OPTION"),
@@ -79,13 +83,19 @@ def setting(container: Container, name: str) -> str:
     """The value of setting *name*, or '' where unset: label, variable, variable in any case, label of nginx-proxy's."""
     settings = container.settings
     in_any_case = (value for key, value in settings.items() if key.upper() == name)
-    candidates = (settings.get(label_of(name), ""), settings.get(name, ""), *in_any_case, settings.get(_ALIASES.get(name, ""), ""))
+    candidates = (
+        settings.get(label_of(name), ""),
+        settings.get(name, ""),
+        *in_any_case,
+        settings.get(_ALIASES.get(name, ""), ""),
+    )
     return next((value.strip() for value in candidates if value.strip()), "")
 
 
 def asks_for_routes(container: Container) -> bool:
-    """Whether it is to be served at all."""
-    return any(setting(container, name) for name in (VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS))
+    """Whether it is to be served at all; TCP_PORTS as a variable may be the application's own, and asks for nothing."""
+    by_label = container.settings.get(label_of(TCP_PORTS), "").strip()
+    return bool(by_label) or any(setting(container, name) for name in (VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS))
 
 
 def server_port(container: Container) -> int:

@@ -8,6 +8,7 @@ from typing import Literal
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.paths import PathPattern
+from proxy_agent.routing.policy import DEFAULT_POLICY, Policy
 
 Address = IPv4Address | IPv6Address
 
@@ -28,6 +29,9 @@ _PROTO_PARAMETERS: Mapping[Proto, str] = {
 
 Redirect = Literal["never", "auto", "always", "closed"]
 """Whether plain HTTP is redirected: "auto" where the host has a certificate, "closed" answers 503 there instead."""
+
+SCHEMES = {"plain": "http", "tls": "https", "tcp": "tcp"}
+"""What people call the listeners."""
 
 NO_ROUTE = "no_route"
 """The backend that answers 503."""
@@ -66,11 +70,13 @@ class Server:
     address: Address
     port: int
     proto: Proto = "http"
+    words: tuple[str, ...] = ()
+    """How it is checked and used, in HAProxy's words."""
 
     @property
     def parameters(self) -> str:
         """What follows the name in a ``server`` line."""
-        return f"{self.address}:{self.port}{_PROTO_PARAMETERS[self.proto]}"
+        return " ".join((f"{self.address}:{self.port}{_PROTO_PARAMETERS[self.proto]}", *self.words))
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,7 @@ def _in_a_format(path: str) -> str:
     return path.replace("%", "%%")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Backend:
     """A ``backend`` section; its servers may be none, which answers 503."""
 
@@ -126,8 +132,21 @@ class Backend:
     """The services it stands for, for people who read the configuration."""
     servers: tuple[Server, ...]
     rewrite: Rewrite | None = None
+    policy: Policy = DEFAULT_POLICY
+    tcp: bool = False
+    """Whether it passes on bytes, not requests."""
     extra: tuple[str, ...] = ()
-    """Lines that its containers bring along."""
+    """Raw lines that its containers bring along."""
+
+
+@dataclass(frozen=True, order=True)
+class TcpPort:
+    """A port that is passed on as it comes."""
+
+    number: int
+    tls: bool
+    """Whether TLS is taken off first."""
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -161,8 +180,12 @@ class Rule:
     weight: int
     backend: str
     redirect: Redirect = "never"
+    tls_port: int | None = None
+    """Where a redirect leads; None for the usual port."""
     code: int = 301
     """The status of a redirect of anything but GET and HEAD."""
+    pinned: bool = False
+    """On the TLS listener: whether plain HTTP is redirected or closed, so that browsers may insist on https."""
     implicit: bool = False
     """Whether paths of its host that nobody serves are answered with 404, as where VIRTUAL_PATH is set."""
 
@@ -171,7 +194,7 @@ class Rule:
 class Route:
     """From a host and a path on one listener to a backend, for people to read."""
 
-    listener: Listener
+    listener: Listener | Literal["tcp"]
     host: str
     backend: str
     redirect: bool = False
@@ -186,8 +209,10 @@ class Routing:
     routes: tuple[Route, ...] = ()
     skipped: tuple[Skipped, ...] = field(default=())
     rules: tuple[Rule, ...] = ()
-    covered: tuple[str, ...] = ()
-    """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates."""
+    tcp: tuple[TcpPort, ...] = ()
+    covered: Mapping[str, bool] = field(default_factory=dict)
+    """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates; whether browsers trust
+    those."""
 
     def lines(self) -> Mapping[str, str]:
         """A sentence for each host: how it is served, and by whom."""
@@ -199,11 +224,10 @@ class Routing:
 
 
 def _sentence(host: str, routes: list[Route], backends: Mapping[str, Backend]) -> str:
-    schemes: dict[Listener, str] = {"plain": "http", "tls": "https"}
     by_answer: dict[str, list[str]] = {}
     for route in sorted(routes):
         answer = "redirected to https" if route.redirect else _pool(backends.get(route.backend))
-        by_answer.setdefault(answer, []).append(schemes[route.listener])
+        by_answer.setdefault(answer, []).append(SCHEMES[route.listener])
     parts = (f"{' and '.join(names)} {answer}" for answer, names in by_answer.items())
     return f"{host}: {', '.join(parts)}"
 

@@ -77,7 +77,7 @@ def whole(folder: Path, *services: Service) -> tuple[dict[str, str], bool]:
     """The sections of the configuration that serves *services*, and whether HAProxy takes it."""
     told = agent_settings.load({"RUN_FOLDER": str(folder), "ENABLE_IPV6": "no"})
     extra = Trials(told, folder, check_configuration).extra(services)
-    routing = build(services, frozenset(), ProxyRules(), extra.of_containers)
+    routing = build(services, frozenset(), ProxyRules(extra=extra))
     configuration = Templates(TEMPLATES, told).render(routing, (), str(folder / "default.pem"), extra)
     for name, content in configuration.files.items():
         (folder / "whole" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -187,7 +187,7 @@ def test_the_newest_container_of_a_pool_decides(proxy: Proxy, shop: Origin, blog
     newer = Container("shop-2", new.settings, new.exposed_ports, new.address, created=2)
     proxy.serve(Service("shop", (old, newer)))
     assert proxy.look().problems == (
-        "shop: EXTRA_SETTINGS: containers that serve together disagree, what shop-2 says counts",
+        "shop: its containers disagree on extra settings: what the newest, shop-2, says counts",
     )
     assert {proxy.plain("shop.test").headers["x-age"] for _ in range(4)} == {"2"}
 

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable
 from ipaddress import ip_address
 
-import pytest
-
-from proxy_agent.routing.extra import Extra, Policy, Section, Text, newest, sift
+from proxy_agent.routing.extra import Extra, Policy, Section, Text, sift
 from proxy_agent.routing.model import Container, Service
 
 
@@ -187,15 +185,10 @@ def test_without_some_lines_the_others_stay() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("texts", "chosen"), [(("a", "b"), ("b", "shop-2")), (("a", ""), ("a", "shop-1")), ((), ("", ""))]
-)
-def test_the_newest_container_that_says_anything_counts(texts: tuple[str, ...], chosen: tuple[str, str]) -> None:
-    """Those without the setting do not unsay it."""
-    assert newest(service("shop", *texts).containers) == chosen
-
-
-def test_of_two_made_at_the_same_time_the_first_name_counts() -> None:
-    """Whatever order Docker lists them in."""
-    one, other = (Container(name, {"EXTRA_SETTINGS": name}, (80,), None) for name in ("a", "b"))
-    assert newest((one, other)) == newest((other, one)) == ("a", "a")
+def test_a_backend_for_bytes_gets_the_lines_that_mean_something_there() -> None:
+    """Rules about requests are for the service's other backends."""
+    text = "http-response set-header A b,timeout server 5m,option httpclose"
+    extra = sifted([service("shop", text)])
+    assert extra.of(text, tcp=True) == ("timeout server 5m",)
+    assert len(extra.of(text, tcp=False)) == 3
+    assert extra.of("unknown", tcp=False) == ()
