@@ -78,6 +78,7 @@ _FORBIDDEN = (
     (re.compile(r"\blua\.", re.IGNORECASE), "Lua is not for containers"),
     (re.compile(r"(?<![\w.-])proc\."), "variables of proc. are shared by all services"),
     (re.compile(r"_(session_key|secret)\b"), "it shows keys of TLS connections"),
+    (re.compile(r",\s*debug\b"), "it writes into the log of all services"),
 )
 _WITH_LINE_BREAKS = frozenset({"http-error", "return", "deny", "tarpit", "send", "send-lf", "expect"})
 _ADDRESSES = re.compile(r"src|dst|ip")

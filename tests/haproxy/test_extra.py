@@ -87,6 +87,11 @@ def whole(folder: Path, *services: Service) -> tuple[dict[str, str], bool]:
     return sections, check_configuration(folder / "whole" / "haproxy.cfg").accepted
 
 
+def raw(text: str) -> Service:
+    """A service that brings lines, to a backend for requests and to one for bytes."""
+    return service_with("raw", 8002, VIRTUAL_HOST="raw.test", TCP_PORTS="7001", EXTRA_SETTINGS=text)
+
+
 def others(sections: dict[str, str]) -> dict[str, str]:
     """What is not the backend of "raw", nor names the configuration."""
     return {name: re.sub(r"setenv .*|raw-[0-9a-f]+", "", text) for name, text in sections.items() if "raw" not in name}
@@ -96,9 +101,9 @@ def others(sections: dict[str, str]) -> dict[str, str]:
 def test_hostile_lines_cost_nobody_anything(folder: Path, text: str) -> None:
     """The configuration loads, and all that is not the service's own is as it would be without them."""
     shop = service_with("shop", 8001, VIRTUAL_HOST="shop.test")
-    without, accepted = whole(folder, shop, service_with("raw", 8002, VIRTUAL_HOST="raw.test"))
+    without, accepted = whole(folder, shop, raw(""))
     assert accepted
-    hostile, accepted = whole(folder, shop, service_with("raw", 8002, VIRTUAL_HOST="raw.test", EXTRA_SETTINGS=text))
+    hostile, accepted = whole(folder, shop, raw(text))
     assert accepted
     assert others(hostile) == others(without)
 
@@ -110,9 +115,9 @@ def test_any_lines_cost_nobody_anything(folder: Path, lines: list[str]) -> None:
     """Whatever somebody writes, in whatever order."""
     shop = service_with("shop", 8001, VIRTUAL_HOST="shop.test")
     text = "\n".join(line.replace("\n", " ").replace(",", "\\,") for line in lines)
-    with_lines, accepted = whole(folder, shop, service_with("raw", 8002, VIRTUAL_HOST="raw.test", EXTRA_SETTINGS=text))
+    with_lines, accepted = whole(folder, shop, raw(text))
     assert accepted
-    without, _ = whole(folder, shop, service_with("raw", 8002, VIRTUAL_HOST="raw.test"))
+    without, _ = whole(folder, shop, raw(""))
     assert others(with_lines) == others(without)
 
 

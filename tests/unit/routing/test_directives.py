@@ -74,6 +74,7 @@ HARMFUL = [
     ("http-request set-header X %[var(proc.x)]", "variables of proc. are shared by all services"),
     ("http-request set-header X %[str(a),lua.x]", "Lua is not for containers"),
     ("http-request set-header X %[ssl_fc_session_key,hex]", "it shows keys of TLS connections"),
+    ("http-request set-header X %[src,debug(a,stderr)]", "it writes into the log of all services"),
     ("http-response set-header X 'a\\n'", None),
     ('http-response set-header X "a\\r\\nSet-Cookie: b"', "it holds a line break"),
     ("stick-table type ip size 10m", "stick-table is not for containers"),
