@@ -60,7 +60,7 @@ class Refusals:
             case CertificateRefused():
                 self._certificates[error.bundle.fingerprint] = error.reason
                 # It may have been the reason for the other refusal too.
-                self._configuration = self._since = None
+                self._configuration = self._since = self._suspect = None
             case ConfigurationRefused():
                 self._configuration, self._since = error, now
             case _:
@@ -77,7 +77,7 @@ def _lines_named(error: ConfigurationRefused) -> frozenset[tuple[str, ...]]:
     """The raw lines of the backends that HAProxy complains of, by name or by the number of a line."""
     alerts = [line for line in error.reasons.splitlines() if "[ALERT]" in line]
     text = error.configuration.text.decode().splitlines()
-    named = {name for alert in alerts for name in re.findall(r"'([^']+)'", alert)}
+    named = {name.partition("/")[0] for alert in alerts for name in re.findall(r"'([^']+)'", alert)}
     for number in (int(found) for alert in alerts for found in re.findall(r"\.cfg:([0-9]+)\]", alert)):
         above = [line.removeprefix("backend ") for line in text[:number] if not line.startswith((" ", "#")) and line]
         named |= set(above[-1:])

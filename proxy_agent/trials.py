@@ -18,6 +18,8 @@ from proxy_agent.settings_extra import ExtraSettings
 
 _LONGEST_FILE = 65536
 _LONGEST_REASON = 200
+_LOOKS_BETWEEN_NAMES = 10
+"""After which a line is tried again that names a host which nobody knew."""
 
 
 class Trials:
@@ -30,11 +32,15 @@ class Trials:
         self._secret = secrets.token_hex(8)
         self._before: dict[bytes, str] = {}
         self._verdicts: dict[bytes, str] = {}
+        self._looks = 0
 
     def extra(self, services: tuple[Service, ...]) -> Extra:
         """The raw lines that HAProxy takes; raises OperationalError if it cannot be asked."""
         own, doubts = _own(self._settings)
         self._before, self._verdicts = self._verdicts, {}
+        self._looks += 1
+        if self._looks % _LOOKS_BETWEEN_NAMES == 0:
+            self._before = {key: reason for key, reason in self._before.items() if "resolve" not in reason}
         found = sift(own, services, self._settings.extra_settings_policy, self._refusal, self._secret)
         return Extra(found.sections, found.of_containers, (*doubts, *found.skipped))
 

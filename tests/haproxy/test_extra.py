@@ -1,5 +1,6 @@
 """Raw lines, as a real HAProxy takes them."""
 
+import http.client
 import re
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -20,7 +21,7 @@ from proxy_agent.routing.render import Templates
 from proxy_agent.trials import Trials
 from tests.certificate_authority import CertificateAuthority
 from tests.haproxy.origin import Origin
-from tests.haproxy.proxy import TEMPLATES, Proxy, proxy_in_a_folder, service
+from tests.haproxy.proxy import TEMPLATES, Proxy, proxy_in_a_folder, reserved_port, service
 from tests.haproxy.worlds import service_with
 from tests.unit.routing.test_directives import HARMFUL, HARMLESS, NOBODYS
 from tests.unit.routing.test_legacy import REFUSED, TRANSLATED
@@ -197,9 +198,33 @@ def test_the_newest_container_of_a_pool_decides(proxy: Proxy, shop: Origin, blog
     assert {proxy.plain("shop.test").headers["x-age"] for _ in range(4)} == {"2"}
 
 
+def test_lines_that_only_fail_together_are_left_out(authority: CertificateAuthority, shop: Origin) -> None:
+    """Those that HAProxy complains of; everybody is served, and a start from nothing comes up too."""
+    with proxy_in_a_folder(authority, EXTRA_SETTINGS_POLICY="open") as proxy:
+        proxy.boot()
+        first = with_lines("first", shop.port, "id 4077,http-response set-header X-A 1")
+        second = with_lines("second", shop.port, "id 4077,http-response set-header X-B 1")
+        proxy.serve(first, second)
+        proxy.look()
+        status = proxy.look()
+        (problem,) = status.problems
+        assert problem.startswith("EXTRA_SETTINGS: 'id 4077, http-response set-header X-")
+        assert "left out for now, HAProxy refuses the configuration that holds them: " in problem
+        answers = [proxy.plain(host) for host in ("first.test", "second.test")]
+        assert [answer.status for answer in answers] == [200, 200]
+        assert len([answer for answer in answers if {"x-a", "x-b"}.intersection(answer.headers)]) == 1
+        worker = proxy.worker
+        assert proxy.look().problems == (problem,)
+        assert proxy.worker == worker
+        proxy.kill()
+        proxy.another_agent(proxy.settings).prepare()
+        proxy.start()
+        assert proxy.plain("first.test").status == proxy.plain("second.test").status == 200
+
+
 def test_the_proxys_own_lines_stand_where_they_belong(authority: CertificateAuthority, shop: Origin) -> None:
     """A bad one is named, and HAProxy starts all the same."""
-    with proxy_in_a_folder(authority) as first:
+    with proxy_in_a_folder(authority) as first, reserved_port() as further:
         port = first.settings.http_port
         told = {
             "EXTRA_GLOBAL_SETTINGS": "nonsense,tune.maxrewrite 2048",
@@ -207,6 +232,7 @@ def test_the_proxys_own_lines_stand_where_they_belong(authority: CertificateAuth
             f"EXTRA_FRONTEND_SETTINGS_{port}": "acl old path_beg /old,use_backend legacy if old,"
             "http-response set-header X-Front yes",
             "ADDITIONAL_BACKEND_legacy": f"server shop 127.0.0.1:{shop.port},http-response set-header X-Legacy yes",
+            f"EXTRA_FRONTEND_SETTINGS_{further}": "use_backend legacy",
             "EXTRA_BIND_SETTINGS": f"{port}:tcp-ut 30s",
         }
         environment = {"HTTP_PORT": str(port), "HTTPS_PORT": str(first.settings.https_port)}
@@ -218,4 +244,8 @@ def test_the_proxys_own_lines_stand_where_they_belong(authority: CertificateAuth
             assert proxy.plain("shop.test").headers["x-front"] == "yes"
             answer = proxy.plain("other.test", "/old/x")
             assert (answer.status, answer.headers["x-legacy"]) == (200, "yes")
+            connection = http.client.HTTPConnection("127.0.0.1", further, timeout=10)
+            connection.request("GET", "/", headers={"Host": "any.test"})
+            assert connection.getresponse().headers["X-Legacy"] == "yes"
+            connection.close()
             assert "tune.maxrewrite 2048" in (proxy.settings.state_folder / "current/haproxy.cfg").read_text()

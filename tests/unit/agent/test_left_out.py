@@ -94,3 +94,13 @@ def test_lines_of_the_backend_that_haproxy_complains_of_are_left_out_alone(house
     ]
     assert b"    option httpclose" in house.disk.files()[CONFIGURATION]
     assert b"    retries 5" not in house.disk.files()[CONFIGURATION]
+
+
+def test_lines_are_not_left_out_for_a_certificate_that_haproxy_refuses(house: House) -> None:
+    """Once it is known what was wrong, they are back."""
+    house.haproxy.too_weak = {house.issue("b", "b.test").fingerprint}
+    house.containers.known, house.extra = (SHOP, WITH_LINES), Extra(of_containers=LINES)
+    problems = [house.look().problems for _ in range(6)][-1]
+    assert len(problems) == 1
+    assert "issued/b" in problems[0]
+    assert b"    option httpclose" in house.disk.files()[CONFIGURATION]

@@ -12,21 +12,22 @@ from proxy_agent.runtime import Verdict
 from proxy_agent.trials import Trials
 
 ALERT = (
-    "[NOTICE]   (8) : haproxy version is 3.0.11\n[ALERT]    (8) : config : parsing [{}:9] : unknown keyword 'bad'.\n"
+    "[NOTICE]   (8) : haproxy version is 3.0.11\n[ALERT]    (8) : config : parsing [{}:9] : unknown keyword 'wrong'.\n"
 )
 
 
 class FakeHaproxy:
-    """Refuses what holds the word "bad", and counts."""
+    """Refuses what holds the word "wrong", and counts."""
 
     def __init__(self) -> None:
         self.asked = 0
+        self.word, self.alert = "wrong", ALERT
 
     def check(self, configuration: Path) -> Verdict:
         """What it thinks of a file."""
         self.asked += 1
         assert configuration.stat().st_mode & 0o077 == 0, "it may hold secrets"
-        return Verdict("bad" not in configuration.read_text(), ALERT.format(configuration))
+        return Verdict(self.word not in configuration.read_text(), self.alert.format(configuration))
 
 
 @pytest.fixture
@@ -49,11 +50,11 @@ def service(text: str) -> Service:
 def test_a_look_at_what_was_tried_before_costs_nothing(haproxy: FakeHaproxy, tmp_path: Path) -> None:
     """For as long as it stands there: what went and comes again is tried again."""
     tried = trials(haproxy, tmp_path)
-    first = tried.extra((service("acl bad path /,option httpclose"),))
+    first = tried.extra((service("acl wrong path /,option httpclose"),))
     asked = haproxy.asked
-    assert (asked, tried.extra((service("acl bad path /,option httpclose"),)), haproxy.asked) == (3, first, 3)
+    assert (asked, tried.extra((service("acl wrong path /,option httpclose"),)), haproxy.asked) == (3, first, 3)
     tried.extra(())
-    tried.extra((service("acl bad path /,option httpclose"),))
+    tried.extra((service("acl wrong path /,option httpclose"),))
     assert haproxy.asked == 2 * asked
 
 
@@ -61,11 +62,21 @@ def test_the_reason_is_haproxys_without_the_place_in_a_file_that_nobody_sees(
     haproxy: FakeHaproxy, tmp_path: Path
 ) -> None:
     """And nothing of the file is left."""
-    extra = trials(haproxy, tmp_path).extra((service("acl bad path /"),))
+    extra = trials(haproxy, tmp_path).extra((service("acl wrong path /"),))
     assert [str(item) for item in extra.skipped] == [
-        "a: EXTRA_SETTINGS: 'acl bad path /' is not used: HAProxy says unknown keyword 'bad'"
+        "a: EXTRA_SETTINGS: 'acl wrong path /' is not used: HAProxy says unknown keyword 'wrong'"
     ]
     assert list((tmp_path / "run").iterdir()) == []
+
+
+def test_a_host_that_nobody_knew_is_asked_for_again(haproxy: FakeHaproxy, tmp_path: Path) -> None:
+    """Its name server may have come back; meanwhile the line is left out."""
+    haproxy.word, haproxy.alert = "late.test", "[ALERT] (8) : config : could not resolve address 'late.test'"
+    tried = trials(haproxy, tmp_path, ADDITIONAL_BACKEND_a="server late late.test:80")
+    assert tried.extra(()).lines("backend", "a") == ()
+    haproxy.word = "nothing"
+    looks = [tried.extra(()).lines("backend", "a") for _ in range(10)]
+    assert (looks[0], looks[-1]) == ((), ("server late late.test:80",))
 
 
 def test_lines_come_from_variables_and_then_from_files(haproxy: FakeHaproxy, tmp_path: Path) -> None:
@@ -97,7 +108,7 @@ def test_lines_come_from_variables_and_then_from_files(haproxy: FakeHaproxy, tmp
         ("EXTRA_FRONTEND_SETTINGS_080", "a", "'080' is not a port: it begins with 0"),
         ("EXTRA_BIND_SETTINGS", "strict-sni", "'strict-sni' is not a port: write one number from 1 to 65535"),
         ("EXTRA_BIND_SETTINGS", "80:", "write port:words, such as 443:strict-sni"),
-        ("EXTRA_GLOBAL_SETTINGS", "bad", "'bad' is not used: HAProxy says unknown keyword 'bad'"),
+        ("EXTRA_GLOBAL_SETTINGS", "wrong", "'wrong' is not used: HAProxy says unknown keyword 'wrong'"),
         ("EXTRA_GLOBAL_SETTINGS_FILE", "/nowhere", "cannot read /nowhere: No such file or directory"),
         (
             "ADDITIONAL_BACKEND_no_route",
