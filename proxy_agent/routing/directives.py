@@ -92,7 +92,9 @@ def judge(words: Words, strict: bool) -> None:
         raise ValueError(f"{words[0]} begins something new, which a line of settings may not")
     if words[0] in _AGENTS_OWN:
         raise ValueError(_AGENTS_OWN[words[0]])
-    if strict:
+    if words[0] == "mode" and words[1:] not in (("http",), ()):
+        raise ValueError(f"all of it speaks HTTP; {_HINTS['mode']}")
+    if strict and words != ("mode", "http"):
         _judge_directive(words[1:] if words[:2] == ("no", "option") else words)
         _judge_arguments(words)
 

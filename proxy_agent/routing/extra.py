@@ -27,7 +27,17 @@ _TIMEOUTS = tuple(f"timeout {side} 5s" for side in ("client", "connect", "server
 
 _HTTP_ONLY = (
     *("http-request ", "http-response ", "http-after-response ", "http-reuse ", "http-send-name-header "),
-    *("http-error ", "cookie ", "compression ", "redirect ", "errorloc", "option http", "no option http", "acl "),
+    *(
+        "http-error ",
+        "cookie ",
+        "compression ",
+        "mode ",
+        "redirect ",
+        "errorloc",
+        "option http",
+        "no option http",
+        "acl ",
+    ),
 )
 """How lines begin that HAProxy only warns of where there are no requests."""
 

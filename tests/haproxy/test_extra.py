@@ -122,6 +122,37 @@ def test_any_lines_cost_nobody_anything(folder: Path, lines: list[str]) -> None:
     assert others(with_lines) == others(without)
 
 
+OWN = ("EXTRA_GLOBAL_SETTINGS", "EXTRA_DEFAULT_SETTINGS", "EXTRA_FRONTEND_SETTINGS_80", "ADDITIONAL_BACKEND_a")
+ODD_OF_GLOBAL = [
+    "crt-base /nowhere",
+    "zero-warning",
+    "maxconn 0",
+    "nbthread 0",
+    "ca-base x",
+    "tune.bufsize 1",
+    "strict-limits",
+]
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.dictionaries(st.sampled_from(OWN), st.lists(LINES, max_size=4), max_size=3))
+@example({"EXTRA_GLOBAL_SETTINGS": ODD_OF_GLOBAL, "EXTRA_DEFAULT_SETTINGS": ["mode tcp", "retries 0"]})
+@example({"EXTRA_GLOBAL_SETTINGS": ["crt-base /nowhere"], "EXTRA_FRONTEND_SETTINGS_80": ["acl challenge always_true"]})
+def test_no_lines_of_the_proxys_own_keep_it_from_starting(
+    authority: CertificateAuthority, told: dict[str, list[str]]
+) -> None:
+    """Whatever the operator writes, there is a configuration that HAProxy starts on, with all services in it."""
+    environment = {name: "\n".join(lines).replace(",", "\\,") for name, lines in told.items()}
+    with proxy_in_a_folder(
+        authority, **{name: text for name, text in environment.items() if "\0" not in text}
+    ) as proxy:
+        proxy.deployment.remember((service_with("shop", 8001, VIRTUAL_HOST="shop.test"),))
+        proxy.another_agent(proxy.settings).prepare()
+        (proxy.settings.run_folder / "servers.state").write_text("1\n")
+        assert check_configuration(proxy.deployment.configuration).accepted
+        assert b"# shop\n" in proxy.deployment.files()["haproxy.cfg"]
+
+
 @pytest.mark.parametrize("old", [old for old, new in TRANSLATED if new])
 def test_haproxy_takes_every_line_that_was_translated(folder: Path, old: str) -> None:
     """In the section where it used to stand."""

@@ -27,6 +27,7 @@ HARMLESS = [
     "retry-on conn-failure",
     "errorloc 503 https://status.a.test/",
     "compression algo gzip",
+    "mode http",
     "redirect prefix https://a.test if { path /a }",
 ]  # fmt: skip
 
@@ -43,7 +44,6 @@ HARMFUL = [
     ("source 10.0.0.1", "source is not for containers"),
     ("filter spoe engine x", "filter is not for containers"),
     ("log 10.0.0.1:514 local0", "log is not for containers"),
-    ("mode tcp", "TCP_PORTS is for services that do not speak HTTP"),
     ("id 1", "id is not for containers"),
     ("email-alert to a@a.test", "email-alert is not for containers"),
     ("external-check path /bin/sh", "external-check is not for containers"),
@@ -85,7 +85,7 @@ NOBODYS = [
     *("frontend x", "backend x", "listen x", "global", "defaults", "peers x", "resolvers x", "userlist x", "cache x"),
     *("program x", "mailers x", "http-errors x", "ring x", "crt-store x", "fcgi-app x", "log-forward x", "traces"),
     *(".if 1", ".endif", ".alert x", "setenv A b", "unsetenv COMPANION_CONFIGURATION", "default-path origin /"),
-    *("server-state-file /x", "localpeer x", "default_backend x"),
+    *("server-state-file /x", "localpeer x", "default_backend x", "mode tcp"),
 ]
 
 
@@ -115,7 +115,7 @@ def test_the_operator_may(line: str) -> None:
 @pytest.mark.parametrize("strict", [True, False])
 def test_nobody_may_begin_something_new_or_take_what_is_the_agents(line: str, strict: bool) -> None:
     """A line is a line of one section."""
-    with pytest.raises(ValueError, match=r"begins something new|agent|use_backend is for that"):
+    with pytest.raises(ValueError, match=r"begins something new|agent|use_backend is for that|TCP_PORTS is for"):
         judge(parse_line(line), strict)
 
 
