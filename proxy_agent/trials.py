@@ -5,6 +5,7 @@ import re
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,16 +34,21 @@ class Trials:
         self._before: dict[bytes, str] = {}
         self._verdicts: dict[bytes, str] = {}
         self._looks = 0
+        self._seen: tuple[Mapping[Section, Text], tuple[Service, ...]] | None = None
+        self._found = Extra()
 
     def extra(self, services: tuple[Service, ...]) -> Extra:
         """The raw lines that HAProxy takes; raises OperationalError if it cannot be asked."""
         own, doubts = _own(self._settings)
-        self._before, self._verdicts = self._verdicts, {}
         self._looks += 1
-        if self._looks % _LOOKS_BETWEEN_NAMES == 0:
-            self._before = {key: reason for key, reason in self._before.items() if "resolve" not in reason}
-        found = sift(own, services, self._settings.extra_settings_policy, self._refusal, self._secret)
-        return Extra(found.sections, found.of_containers, (*doubts, *found.skipped))
+        ask_again = self._looks % _LOOKS_BETWEEN_NAMES == 0
+        if (own, services) == self._seen and not ask_again:
+            return replace(self._found, skipped=(*doubts, *self._found.skipped))
+        kept = {key: reason for key, reason in self._verdicts.items() if not (ask_again and "resolve" in reason)}
+        self._before, self._verdicts = kept, {}
+        self._found = sift(own, services, self._settings.extra_settings_policy, self._refusal, self._secret)
+        self._seen = own, services
+        return replace(self._found, skipped=(*doubts, *self._found.skipped))
 
     def _refusal(self, text: str) -> str:
         key = hashlib.sha256(text.encode()).digest()
