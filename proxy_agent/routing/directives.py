@@ -82,7 +82,7 @@ _FORBIDDEN = (
 )
 _WITH_LINE_BREAKS = frozenset({"http-error", "return", "deny", "tarpit", "send", "send-lf", "expect"})
 _ADDRESSES = re.compile(r"src|dst|ip")
-_LARGEST_TABLE = 1_000_000
+_LARGEST_TABLE = 1024**2
 _MULTIPLES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -118,7 +118,9 @@ def _judge_directive(words: Words) -> None:
     elif first in ("tcp-request", "tcp-response"):
         allowed = second == "inspect-delay" or (second == "content" and words[2:3] in (("accept",), ("reject",)))
     elif first == "stick-table":
-        allowed = _is_small_table(words)
+        if not _is_small_table(words):
+            raise ValueError("a table of a container holds 1m entries at most")
+        allowed = True
     else:
         allowed = first in _FREE
     if not allowed:

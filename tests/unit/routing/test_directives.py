@@ -14,6 +14,7 @@ HARMLESS = [
     "http-request return status 200 content-type text/plain string 'a\\nb' if { path /a }",
     "acl a path_beg /a",
     "stick-table type ip size 100k expire 30m store http_req_rate(10s)",
+    "stick-table type string len 32 size 1m",
     "stick on src",
     "http-request track-sc0 src",
     "http-request deny deny_status 429 if { sc_http_req_rate(0) gt 100 }",
@@ -77,8 +78,8 @@ HARMFUL = [
     ("http-request set-header X %[src,debug(a,stderr)]", "it writes into the log of all services"),
     ("http-response set-header X 'a\\n'", None),
     ('http-response set-header X "a\\r\\nSet-Cookie: b"', "it holds a line break"),
-    ("stick-table type ip size 10m", "stick-table is not for containers"),
-    ("stick-table type ip size 9999999", "stick-table is not for containers"),
+    ("stick-table type ip size 2m", "a table of a container holds 1m entries at most"),
+    ("stick-table type ip size 9999999", "a table of a container holds 1m entries at most"),
 ]
 
 NOBODYS = [
