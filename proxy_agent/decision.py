@@ -1,7 +1,7 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from proxy_agent.certificates import DEFAULT_STEM, Found
@@ -10,6 +10,7 @@ from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
 from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
 from proxy_agent.routing.claims import Proxy
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.settings import Settings
@@ -34,6 +35,8 @@ class World:
     refused: Mapping[str, str]
     """Why HAProxy would not take a bundle, by fingerprint."""
     now: datetime = field(compare=False)
+    extra: Extra = field(default_factory=Extra)
+    """The raw lines that HAProxy takes."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def decide(
     custom = {bundle.name for bundle in _everything(sources) if bundle.name.startswith(SOURCE)}
     chosen, unknown = certificates_by_name(world.services, custom, proxy)
     selection = select(sources, _custom_default(world, sources), world.self_signed, world.now, chosen)
-    routing = build(world.services, selection.names, proxy, selection.trusted)
+    routing = build(world.services, selection.names, replace(proxy, extra=world.extra), selection.trusted)
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (
@@ -73,14 +76,14 @@ def decide(
     )
     return Decision(
         desired=Desired(
-            configuration=templates.render(routing, crt_list, default_path),
+            configuration=templates.render(routing, crt_list, default_path, world.extra),
             certificates=certificates | {default_path: selection.default},
             default_certificate=default_path,
         ),
         routing=routing,
         selection=selection,
         good_until=min((b.not_after for b in _everything(sources) if b.not_after > world.now), default=_NEVER),
-        skipped=(*routing.skipped, *unknown, *world.found.skipped, *refusals, *expired),
+        skipped=(*routing.skipped, *unknown, *world.extra.skipped, *world.found.skipped, *refusals, *expired),
     )
 
 

@@ -35,7 +35,12 @@ def build(
     winners, outdone = _winners(claims, pools)
     rules = _pinned(_rule(group, pools, winners, proxy) for group in winners.values())
     asked, unread = tcp_claims(service for _, service in sorted(by_name.items()))
-    taken = {proxy.http_port, proxy.https_port, *(rule.place.port for rule in rules if rule.place.port)}
+    taken = {
+        proxy.http_port,
+        proxy.https_port,
+        *proxy.extra.ports,
+        *(rule.place.port for rule in rules if rule.place.port),
+    }
     tcp, refused = tcp_ports(asked, taken, pools)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
     told = (
