@@ -15,6 +15,7 @@ from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.runtime import Running
@@ -69,10 +70,14 @@ class Deployment(perform.Deployment, Protocol):
     def remembered(self) -> tuple[Service, ...]: ...
 
 
+def _no_extra(_: tuple[Service, ...]) -> Extra:
+    return Extra()
+
+
 class Agent:
     """Keeps HAProxy true to the world: each cycle looks at everything, and events only say when."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - one for each edge
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each thing outside
         self,
         settings: Settings,
         templates: Templates,
@@ -83,6 +88,7 @@ class Agent:
         performer: perform.Performer,
         clock: Callable[[], datetime],
         surroundings: Surroundings,
+        extra: Callable[[tuple[Service, ...]], Extra] = _no_extra,
     ) -> None:
         self._settings = settings
         self._templates = templates
@@ -93,6 +99,7 @@ class Agent:
         self._performer = performer
         self._clock = clock
         self._surroundings = surroundings
+        self._extra = extra
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
@@ -100,6 +107,7 @@ class Agent:
         self._decision: Decision | None = None
         """What was decided in the world that was seen last: most looks find the same one."""
         self._routing = Routing()
+        self._lines = Extra()
         self._refusals = Refusals(settings.resync_interval)
         self._failures = 0
         self._without_docker = 0
@@ -116,7 +124,9 @@ class Agent:
             self._act(self._decide(now, stored), stored, None)
         except OperationalError as error:
             log.error("%s", error)
-            if not self._performer.accepts_current():
+            if self._refusals.blame(error, self._lines, now):
+                self.prepare()
+            elif not self._performer.accepts_current():
                 self._services = ()
                 self._act(self._decide(now, stored, Found({}, None, (), frozenset())), stored, None)
 
@@ -139,6 +149,7 @@ class Agent:
             self._act(decision, stored, running)
             finished = True
         except OperationalError as error:
+            self._refusals.blame(error, self._lines, now)
             if not self._refusals.learn(error, now):
                 troubles.append(str(error))
         self._failures = 0 if finished and running else self._failures + 1
@@ -166,6 +177,7 @@ class Agent:
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
         inserts, not_inserted = self._surroundings.inserts()
+        self._lines = self._extra(self._services or ())
         world = World(
             services=self._services or (),
             found=found or self._certificates.found(),
@@ -175,6 +187,7 @@ class Agent:
             now=now,
             inserts=inserts,
             not_inserted=not_inserted,
+            extra=self._refusals.of_extra(self._lines),
         )
         if self._decision is None or self._world != world or now >= self._decision.good_until:
             self._world, self._decision = world, self._decided(world)

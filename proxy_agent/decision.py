@@ -10,6 +10,7 @@ from proxy_agent.proxy_settings import further_ports, proxy_of, unmet
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import EVERY_NAME, build
 from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.host_policies import host_policies, lines
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Inserts, Templates
@@ -37,6 +38,8 @@ class World:
     now: datetime = field(compare=False)
     inserts: Inserts = field(default_factory=Inserts)
     not_inserted: tuple[Skipped, ...] = ()
+    extra: Extra = field(default_factory=Extra)
+    """The raw lines that HAProxy takes."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def decide(
     custom_default = _custom_default(world, sources)
     selection = select(sources, custom_default, world.self_signed, world.now, chosen)
     every_name = {EVERY_NAME} if custom_default and settings.trust_default_cert else set()
-    routing = build(world.services, selection.names | every_name, proxy, selection.trusted)
+    routing = build(world.services, selection.names | every_name, replace(proxy, extra=world.extra), selection.trusted)
     tls_options, unspoken = host_policies(world.services, proxy, settings.tls)
     crt_list = tuple(
         (path_of(bundle.name), line)
@@ -75,7 +78,7 @@ def decide(
     return Decision(
         desired=Desired(
             configuration=templates.render(
-                routing, crt_list, default_path, replace(world.inserts, tls_options=tls_options)
+                routing, crt_list, default_path, world.extra, replace(world.inserts, tls_options=tls_options)
             ),
             certificates=certificates | {default_path: selection.default},
             default_certificate=default_path,
@@ -88,6 +91,7 @@ def decide(
             *routing.skipped,
             *unknown,
             *unspoken,
+            *world.extra.skipped,
             *world.found.skipped,
             *refusals,
             *_expired(selection, world.now),
@@ -95,7 +99,8 @@ def decide(
             *settings.doubts,
             *unmet(settings, routing, world.services, world.inserts.taken_ports),
         ),
-        ports=further_ports(settings, routing),
+        ports=further_ports(settings, routing)
+        | frozenset(world.extra.ports) - {settings.http_port, settings.https_port},
     )
 
 

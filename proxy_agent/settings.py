@@ -13,6 +13,7 @@ from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.daemon.log import LogFormat
 from proxy_agent.settings_answers import AnswerSettings
+from proxy_agent.settings_extra import ExtraSettings
 from proxy_agent.settings_services import ServiceSettings
 from proxy_agent.settings_tls import TlsSettings
 from proxy_agent.settings_traffic import YES_OR_NO, TrafficSettings
@@ -38,8 +39,8 @@ Sans = Annotated[tuple[Identifier, ...], BeforeValidator(_parse_sans)]
 ServiceName = Annotated[str, BeforeValidator(_parse_service_name)]
 
 
-class Settings(TlsSettings, AnswerSettings, TrafficSettings, ServiceSettings):
-    """What the HAProxy container is told; one field for each variable, its own before those of the groups."""
+class ProxySettings(TlsSettings, AnswerSettings, TrafficSettings, ServiceSettings):
+    """What the HAProxy container is told besides raw lines; one field for each variable."""
 
     default_cert_sans: Sans = Field(
         alias="DEFAULT_CERT_SANS",
@@ -128,6 +129,10 @@ class Settings(TlsSettings, AnswerSettings, TrafficSettings, ServiceSettings):
             *settings_remarks.http3_doubts(self, self),
             *settings_remarks.answer_doubts(self, self.force_ssl),
         )
+
+
+class Settings(ExtraSettings, ProxySettings):
+    """All that the HAProxy container is told."""
 
 
 def load(environ: Mapping[str, str]) -> Settings:

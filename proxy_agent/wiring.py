@@ -16,6 +16,7 @@ from proxy_agent.routing.render import CRT_LIST, MAPS, Templates
 from proxy_agent.runtime import Runtime
 from proxy_agent.settings import Settings
 from proxy_agent.surroundings import Surroundings
+from proxy_agent.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -54,5 +55,6 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
         performer,
         clock,
         Surroundings(settings.errors_folder, settings.ca_cert_file or settings.ca_cert, settings.enable_ipv6),
+        Trials(settings, settings.run_folder, check_configuration).extra,
     )
     return Parts(agent, containers, certificates, deployment)

@@ -51,10 +51,27 @@ def load(model: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     """Read *model* from *environ*; raises SettingsError naming each bad variable, its value and what it accepts."""
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     try:
-        return model.model_validate(given)
+        return model.model_validate({**given, **_families(model, given)})
     except ValidationError as error:
         lines = [_sentence(model, problem["loc"], problem["msg"], given) for problem in error.errors()]
         raise SettingsError("\n".join(lines)) from None
+
+
+def _families(model: type[Settings], given: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+    """What is given for each variable whose name ends in a ``<PART>`` of the user's own, by that part."""
+    families = {variable.partition("<")[0]: variable for variable, _ in fields(model) if is_family(variable)}
+    found: dict[str, dict[str, str]] = {}
+    for name, value in sorted(given.items()):
+        prefixes = [prefix for prefix in families if name.startswith(prefix) and name != prefix]
+        if prefixes:
+            longest = max(prefixes, key=len)
+            found.setdefault(families[longest], {})[name.removeprefix(longest)] = value
+    return found
+
+
+def is_family(variable: str) -> bool:
+    """Whether *variable* stands for several, as ``NAME_<PORT>`` does: compose.yaml cannot pass these through."""
+    return variable.endswith(">")
 
 
 def _sentence(model: type[Settings], location: tuple[int | str, ...], message: str, given: Mapping[str, str]) -> str:
@@ -69,9 +86,14 @@ def _sentence(model: type[Settings], location: tuple[int | str, ...], message: s
 
 def fields(model: type[Settings]) -> Iterator[tuple[str, FieldInfo]]:
     """The variables of *model* with their declaration, in the order of the manual: its own, then inherited ones."""
-    inherited = {name for parent in model.__bases__ if issubclass(parent, Settings) for name in parent.model_fields}
-    for name, declaration in sorted(model.model_fields.items(), key=lambda field: field[0] in inherited):
+    for name, declaration in sorted(model.model_fields.items(), key=lambda field: _generations(model, field[0])):
         yield declaration.alias or name, declaration
+
+
+def _generations(model: type[Settings], name: str) -> int:
+    """How far above *model* the field *name* is declared."""
+    parents = [p for p in model.__bases__ if issubclass(p, Settings) and name in p.model_fields]
+    return 1 + min(_generations(parent, name) for parent in parents) if parents else 0
 
 
 def accepts(declaration: FieldInfo) -> str:

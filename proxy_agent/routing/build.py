@@ -40,12 +40,12 @@ def build(
     winners, outdone = _winners(claims, pools)
     rules = _pinned(_rule(group, pools, winners, proxy) for group in winners.values())
     asked, unread = tcp_claims(service for _, service in sorted(by_name.items()))
-    used = {proxy.http_port, proxy.https_port, *(rule.place.port for rule in rules if rule.place.port)}
-    tcp, refused = tcp_ports(asked, used | dict(proxy.taken_ports).keys(), pools)
+    used = {proxy.http_port, proxy.https_port, *proxy.extra.ports, *dict(proxy.taken_ports)}
+    used |= {rule.place.port for rule in rules if rule.place.port}
+    tcp, refused = tcp_ports(asked, used, pools)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
-    asked_back = {Skipped(s.name, question) for s in services for c in s.containers for question in questions(c)}
     told = (
-        *asked_back,
+        *_questions(services),
         *taken,
         *moved,
         *outdone,
@@ -64,6 +64,12 @@ def build(
         covered=_covered_names(rules, covered, trusted),
         covers_all=EVERY_NAME in covered,
     )
+
+
+def _questions(services: Iterable[Service]) -> Iterator[Skipped]:
+    for service in services:
+        for container in service.containers:
+            yield from (Skipped(service.name, question) for question in questions(container))
 
 
 def _asks(service: Service) -> bool:

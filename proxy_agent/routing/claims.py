@@ -2,9 +2,10 @@
 
 import functools
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.extra import NO_EXTRA, Extra
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
 from proxy_agent.routing.model import Container, Listener, Place, Reach, Redirect, Rewrite, Service
@@ -39,6 +40,8 @@ class Proxy:
     policy: Policy = DEFAULT_POLICY
     """What holds for services that say nothing else."""
     server: ServerSettings = DEFAULT_SERVER
+    extra: Extra = field(default=NO_EXTRA, compare=False)
+    """The raw lines that HAProxy takes; they decide about no claim, so that claims are remembered without them."""
 
 
 @dataclass(frozen=True)

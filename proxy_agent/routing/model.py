@@ -139,6 +139,8 @@ class Backend:
     policy: Policy = DEFAULT_POLICY
     tcp: bool = False
     """Whether it passes on bytes, not requests."""
+    extra: tuple[str, ...] = ()
+    """Raw lines that its containers bring along."""
 
 
 @dataclass(frozen=True, order=True)

@@ -10,7 +10,8 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from proxy_agent.routing.access import Credential
-from proxy_agent.routing.lookup import Lookup, compile_lookup
+from proxy_agent.routing.extra import NO_EXTRA, Extra
+from proxy_agent.routing.lookup import Frontend, Lookup, compile_lookup
 from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
 from proxy_agent.tls.names import DnsName
@@ -88,16 +89,21 @@ class Templates:
         )
 
     def render(
-        self, routing: Routing, crt_list: CrtList, default_certificate: str, inserts: Inserts | None = None
+        self,
+        routing: Routing,
+        crt_list: CrtList,
+        default_certificate: str,
+        extra: Extra = NO_EXTRA,
+        inserts: Inserts | None = None,
     ) -> Configuration:
-        """The configuration of *routing*; equal input gives equal bytes."""
+        """The configuration of *routing* with the raw lines *extra*; equal input gives equal bytes."""
         inserts = inserts or Inserts()
         answers_rest = self._settings.default_root.status is not None
         lookup = compile_lookup(replace(rule, implicit=rule.implicit and answers_rest) for rule in routing.rules)
         without_servers = replace(routing, backends=tuple(replace(pool, servers=()) for pool in routing.backends))
-        unnamed = self._configuration(without_servers, lookup, inserts, identity="")
+        unnamed = self._configuration(without_servers, lookup, extra, inserts, identity="")
         identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
-        text = self._configuration(routing, lookup, inserts, identity).encode()
+        text = self._configuration(routing, lookup, extra, inserts, identity).encode()
         maps = _maps(routing, lookup)
         return Configuration(
             identity=identity,
@@ -121,10 +127,11 @@ class Templates:
         entries = [(path, options.get(DnsName(names[0])), names) for path, names in crt_list]
         return self._jinja.get_template("crt-list.j2").render(entries=entries)
 
-    def _configuration(self, routing: Routing, lookup: Lookup, inserts: Inserts, identity: str) -> str:
+    def _configuration(self, routing: Routing, lookup: Lookup, extra: Extra, inserts: Inserts, identity: str) -> str:
         settings = self._settings
         port, host, monitor = settings.https_port, settings.default_host, settings.monitor
-        served = {settings.http_port, port, *(frontend.port for frontend in lookup.frontends)}
+        frontends = (*lookup.frontends, *self._without_rules(lookup, extra, inserts))
+        served = {settings.http_port, port, *(frontend.port for frontend in frontends)}
         return self._jinja.get_template("haproxy.cfg.j2").render(
             identity=identity,
             settings=settings,
@@ -132,7 +139,7 @@ class Templates:
             backends=routing.backends,
             internal_networks=settings.internal_networks,
             userlists=_userlists(routing.backends),
-            frontends=lookup.frontends,
+            frontends=frontends,
             suites=SUITES,
             pages={status: _page_path(status, page) for status, page in sorted(inserts.pages.items())},
             client_ca=_client_ca_path(inserts.client_ca) if inserts.client_ca else "",
@@ -142,7 +149,16 @@ class Templates:
             statistics=settings.stats_port and settings.stats_port not in inserts.taken_ports,
             monitor_alone=monitor and monitor[1] not in served and monitor[1] not in inserts.taken_ports,
             tcp=routing.tcp,
+            extra=extra,
         )
+
+    def _without_rules(self, lookup: Lookup, extra: Extra, inserts: Inserts) -> Iterator[Frontend]:
+        """A plain listener on each further port that has raw lines."""
+        taken = {frontend.port for frontend in lookup.frontends}
+        taken |= {self._settings.http_port, self._settings.https_port, self._settings.stats_port, *inserts.taken_ports}
+        for port in extra.ports:
+            if port not in taken:
+                yield Frontend("plain", port, ())
 
 
 def identity_in(text: bytes) -> str:

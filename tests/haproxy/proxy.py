@@ -35,6 +35,7 @@ from proxy_agent.runtime import Running, Runtime
 from proxy_agent.settings import Settings
 from proxy_agent.status import Status
 from proxy_agent.surroundings import Surroundings
+from proxy_agent.trials import Trials
 from tests.certificate_authority import CertificateAuthority, Issued
 from tests.waiting import until
 
@@ -136,6 +137,7 @@ class Proxy:
             Performer(deployment, self.runtime, listener, check_configuration),
             lambda: datetime.now(UTC),
             Surroundings(settings.errors_folder, settings.ca_cert_file or settings.ca_cert, settings.enable_ipv6),
+            Trials(settings, settings.run_folder, check_configuration).extra,
         )
 
     @cached_property
