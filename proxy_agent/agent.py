@@ -1,22 +1,23 @@
 """The agent: look at containers, certificates and HAProxy; decide; act; sleep until rung."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from proxy_agent import perform, status
 from proxy_agent.certificates import Found
-from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
-from proxy_agent.decision import Decision, World, decide, proxy_of
+from proxy_agent.decision import Decision, World, decide
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Routing, Service
-from proxy_agent.routing.render import Templates
+from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.runtime import Running
 from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle
@@ -41,6 +42,13 @@ class Certificates(Protocol):
 
     def found(self) -> Found: ...
     def self_signed(self, names: tuple[Identifier, ...], now: datetime) -> Bundle: ...
+
+
+class Surroundings(Protocol):
+    """What else the operator put there; see proxy_agent.surroundings for the contracts."""
+
+    def inserts(self) -> tuple[Inserts, tuple[Skipped, ...]]: ...
+    def taken_ports(self, ports: Iterable[int]) -> Mapping[int, str]: ...
 
 
 class Runtime(perform.Runtime, Protocol):
@@ -79,6 +87,7 @@ class Agent:
         runtime: Runtime,
         performer: perform.Performer,
         clock: Callable[[], datetime],
+        surroundings: Surroundings,
         extra: Callable[[tuple[Service, ...]], Extra] = _no_extra,
     ) -> None:
         self._settings = settings
@@ -89,6 +98,7 @@ class Agent:
         self._runtime = runtime
         self._performer = performer
         self._clock = clock
+        self._surroundings = surroundings
         self._extra = extra
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
@@ -166,6 +176,7 @@ class Agent:
         return []
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
+        inserts, not_inserted = self._surroundings.inserts()
         self._lines = self._extra(self._services or ())
         world = World(
             services=self._services or (),
@@ -174,15 +185,20 @@ class Agent:
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
             refused=dict(self._refusals.certificates),
             now=now,
+            inserts=inserts,
+            not_inserted=not_inserted,
             extra=self._refusals.of_extra(self._lines),
         )
-        if self._decision and self._world == world and now < self._decision.good_until:
-            return self._decision
+        if self._decision is None or self._world != world or now >= self._decision.good_until:
+            self._world, self._decision = world, self._decided(world)
+        if taken := self._surroundings.taken_ports(self._decision.ports):
+            # "haproxy -c" does not see it, and a reload that cannot bind stops everybody for two seconds.
+            return self._decided(replace(world, inserts=replace(inserts, taken_ports=taken)))
+        return self._decision
+
+    def _decided(self, world: World) -> Decision:
         default_path = str(self._deployment.default_certificate)
-        path_of = self._deployment.certificate_path
-        decision = decide(world, self._templates, path_of, default_path, proxy_of(self._settings))
-        self._world, self._decision = world, decision
-        return decision
+        return decide(world, self._templates, self._deployment.certificate_path, default_path, self._settings)
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration

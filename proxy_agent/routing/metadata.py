@@ -1,7 +1,8 @@
 """What a container says of itself: each setting as the label ``proxy.<name>`` or as an environment variable."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from proxy_agent.routing.misspelled import misspelled
 from proxy_agent.routing.model import Container
 from proxy_agent.routing.ports import parse_port
 
@@ -18,6 +19,8 @@ VIRTUAL_ROOT = "VIRTUAL_ROOT"
 FORCE_SSL = "FORCE_SSL"
 HTTPS_METHOD = "HTTPS_METHOD"
 NON_GET_REDIRECT = "NON_GET_REDIRECT"
+SSL_POLICY = "SSL_POLICY"
+ENABLE_HTTP_ON_MISSING_CERT = "ENABLE_HTTP_ON_MISSING_CERT"
 EXTERNAL_HTTP_PORT = "EXTERNAL_HTTP_PORT"
 EXTERNAL_HTTPS_PORT = "EXTERNAL_HTTPS_PORT"
 TCP_PORTS = "TCP_PORTS"
@@ -73,10 +76,20 @@ _ALIASES = {
 _LABELS = frozenset({*map(label_of, SETTINGS), *_ALIASES.values()})
 
 
+_MEANT = (SETTINGS - _LABELS_ALONE) | _LABELS
+
+
+def questions(container: Container) -> Iterator[str]:
+    """What to ask about names that are almost a setting's."""
+    for name, meant in misspelled(container.settings, _MEANT):
+        yield f"{name} is no setting: is {meant} meant?"
+
+
 def relevant(environment: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
     """Only what is ours, sorted: the rest of a container's environment is none of our business and may be secret."""
     ours = {name: value for name, value in environment.items() if name.upper() in SETTINGS - _LABELS_ALONE}
     ours |= {name: value for name, value in labels.items() if name in _LABELS}
+    ours |= {name: "" for name, _ in misspelled((*map(str.upper, environment), *labels), _MEANT)}
     return dict(sorted(ours.items()))
 
 

@@ -220,6 +220,8 @@ class Routing:
     covered: Mapping[str, bool] = field(default_factory=dict)
     """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates; whether browsers trust
     those."""
+    covers_all: bool = False
+    """Whether every host counts as covered."""
 
     def lines(self) -> Mapping[str, str]:
         """A sentence for each host: how it is served, and by whom."""

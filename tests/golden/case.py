@@ -13,9 +13,9 @@ from tempfile import gettempdir
 from typing import Any
 
 from proxy_agent.certificates import Found
-from proxy_agent.decision import Decision, World, decide, proxy_of
+from proxy_agent.decision import Decision, World, decide
 from proxy_agent.routing.model import Container, Service
-from proxy_agent.routing.render import Templates
+from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.runtime import Verdict
 from proxy_agent.settings import load
 from proxy_agent.tls.bundle import Bundle
@@ -54,10 +54,14 @@ class Case:
             kept={},
             refused={},
             now=NOW,
+            inserts=Inserts(
+                pages={int(status): page.encode() for status, page in self.world.get("pages", {}).items()},
+                client_ca=self.world.get("client_ca", {}).get("pem", "").encode(),
+            ),
             extra=Trials(settings, Path(gettempdir()), lambda _: Verdict(True, "")).extra(services),
         )
         templates = Templates(TEMPLATES, settings)
-        return decide(world, templates, path_of, f"{STATE}/default.pem", proxy_of(settings))
+        return decide(world, templates, path_of, f"{STATE}/default.pem", settings)
 
     def actual(self) -> str:
         """The second half, as the code has it now."""

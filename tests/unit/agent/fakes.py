@@ -18,7 +18,7 @@ from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.perform import Performer
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Container, Service
-from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Templates
+from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Inserts, Templates
 from proxy_agent.runtime import NOWHERE, CrtListLine, Running, RuntimeRefusal, Verdict
 from proxy_agent.status import Status
 from proxy_agent.tls.bundle import Bundle, parse_bundle
@@ -64,6 +64,23 @@ class FakeContainers:
         if self.failure:
             raise OperationalError(self.failure)
         return self.known
+
+
+class FakeSurroundings:
+    """Pages of the operator's and ports of other programs, as a test says."""
+
+    def __init__(self) -> None:
+        self.pages: dict[int, bytes] = {}
+        self.skipped: tuple[Skipped, ...] = ()
+        self.taken: dict[int, str] = {}
+
+    def inserts(self) -> tuple[Inserts, tuple[Skipped, ...]]:
+        """What was told."""
+        return Inserts(dict(self.pages)), self.skipped
+
+    def taken_ports(self, ports: Iterable[int]) -> Mapping[int, str]:
+        """Those of *ports* that were told to be taken."""
+        return {port: self.taken[port] for port in sorted(ports) if port in self.taken}
 
 
 class FakeCertificates:
@@ -244,13 +261,13 @@ class FakeHAProxy:
         assert path not in [line.path for line in self.crt_list], "in use, can't be deleted!"
         del self.loaded[path]
 
-    def add_to_crt_list(self, path: str, names: Iterable[str]) -> None:
+    def add_to_crt_list(self, path: str, names: Iterable[str], options: str = "") -> None:
         """One more line, of a certificate that is loaded."""
         self._asked("add_to_crt_list", path)
         assert path in self.loaded, "certificate is empty!"
         self._use(self.loaded[path])
         number = max((line.number for line in self.crt_list), default=0) + 1
-        self.crt_list.append(CrtListLine(path, number, tuple(names)))
+        self.crt_list.append(CrtListLine(path, number, tuple(names), options))
 
     def remove_from_crt_list(self, line: CrtListLine) -> None:
         """One line fewer."""
@@ -364,6 +381,7 @@ class House:
     def __init__(self) -> None:
         self.containers = FakeContainers()
         self.certificates = FakeCertificates()
+        self.surroundings = FakeSurroundings()
         self.disk = FakeDisk()
         self.haproxy = FakeHAProxy(self.disk)
         self.now = NOW
@@ -382,6 +400,7 @@ class House:
             self.haproxy,
             performer,
             lambda: self.now,
+            self.surroundings,
             lambda _: self.extra,
         )
 
