@@ -16,6 +16,7 @@ from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
+from proxy_agent.routing.wanted import Request
 from proxy_agent.runtime import Running
 from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle
@@ -40,6 +41,7 @@ class Certificates(Protocol):
 
     def found(self) -> Found: ...
     def self_signed(self, names: tuple[Identifier, ...], now: datetime) -> Bundle: ...
+    def ask_for(self, wanted: tuple[Request, ...]) -> None: ...
 
 
 class Runtime(perform.Runtime, Protocol):
@@ -123,6 +125,7 @@ class Agent:
             running = self._runtime.running()
             stored = self._deployment.certificates()
             decision = self._decide(now, stored)
+            troubles += self._ask_letsencrypt(decision)
             self._act(decision, stored, running)
             finished = True
         except OperationalError as error:
@@ -147,6 +150,16 @@ class Agent:
         self._services_as_of, self._without_docker = now, 0
         try:
             self._deployment.remember(self._services)
+        except OperationalError as error:
+            return [str(error)]
+        return []
+
+    def _ask_letsencrypt(self, decision: Decision) -> list[str]:
+        """Tell letsencrypt what is wanted; nothing before Docker has answered, as that would be less than there is."""
+        if self._services_as_of is None:
+            return []
+        try:
+            self._certificates.ask_for(decision.wanted)
         except OperationalError as error:
             return [str(error)]
         return []

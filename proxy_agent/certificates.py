@@ -3,11 +3,13 @@
 1. custom certificates: ``NAME.crt`` with ``NAME.key``, or ``NAME.pem`` with both; ``default.*`` for unknown names
 2. issued bundles: ``NAME.pem``, published by the letsencrypt container
 3. the ``live/`` folder of a certbot on the host: ``NAME/privkey.pem`` and ``NAME/fullchain.pem``
+
+and to the file in which those are asked for that discovered services want.
 """
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,6 +30,7 @@ from watchdog.observers import Observer
 
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.files import write_whole
+from proxy_agent.routing.wanted import Request, render_wanted
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import Identifier
 from proxy_agent.tls.selfsigned import is_current, make_self_signed
@@ -61,13 +64,14 @@ class Found:
 class Certificates:
     """Reads the folders anew at each look, and parses a file again only when it changed."""
 
-    def __init__(self, custom: Path, issued: Path, live: Path, self_signed: Path) -> None:
+    def __init__(self, custom: Path, issued: Path, live: Path, self_signed: Path, wanted: Path) -> None:
         self._sources: tuple[tuple[str, Path, Callable[[Path], Iterator[Candidate]]], ...] = (
             ("custom", custom, _custom_candidates),
             ("issued", issued, _bundle_candidates),
             ("live", live, _live_candidates),
         )
         self._self_signed = self_signed
+        self._wanted = wanted
         self._parsed: dict[str, tuple[object, Bundle]] = {}
 
     def found(self) -> Found:
@@ -106,6 +110,19 @@ class Certificates:
         write_whole(self._self_signed, pem)
         log.info("Made a self-signed default certificate for %s.", ", ".join(map(str, names)))
         return parse_bundle("self-signed", pem)
+
+    def ask_for(self, wanted: Iterable[Request]) -> None:
+        """Have letsencrypt know what is *wanted*, in a file that changes only when that does.
+
+        It may hold the keys of accounts, so it is the owner's alone. Raises OperationalError if it cannot be written.
+        """
+        content = render_wanted(wanted)
+        try:
+            if self._wanted.read_bytes() == content:
+                return
+        except OSError:
+            pass
+        write_whole(self._wanted, content)
 
     def watch(self, ring: Callable[[str], None]) -> None:
         """Have *ring* called whenever something changes in a folder; where that cannot be, the resync finds it."""

@@ -1,6 +1,6 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,8 +12,10 @@ from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
 from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
+from proxy_agent.routing.wanted import Request, find_wanted
 from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle, parse_bundle
+from proxy_agent.tls.names import DnsName, Identifier
 from proxy_agent.tls.selection import Selection, select
 
 _DEFAULT = "default"
@@ -43,6 +45,8 @@ class Decision:
     routing: Routing
     selection: Selection
     skipped: tuple[Skipped, ...]
+    wanted: tuple[Request, ...] = ()
+    """The certificates to ask letsencrypt for."""
 
 
 def decide(
@@ -58,6 +62,7 @@ def decide(
     chosen, unknown = certificates_by_name(world.services, custom, proxy)
     selection = select(sources, _custom_default(world, sources), world.self_signed, world.now, chosen)
     routing = build(world.services, selection.names, proxy, selection.trusted)
+    wanted, unasked = find_wanted(world.services, proxy, _covered_by_others(sources, selection, world.now))
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (
@@ -76,8 +81,23 @@ def decide(
         ),
         routing=routing,
         selection=selection,
-        skipped=(*routing.skipped, *unknown, *world.found.skipped, *refusals, *expired),
+        skipped=(*routing.skipped, *unknown, *unasked, *world.found.skipped, *refusals, *expired),
+        wanted=wanted,
     )
+
+
+def _covered_by_others(
+    sources: Iterable[Iterable[Bundle]], selection: Selection, now: datetime
+) -> Callable[[DnsName], bool]:
+    """Tells whether a name has a certificate that letsencrypt did not obtain, and that has not expired."""
+    others = [(bundle, bundle.identifiers) for source in sources for bundle in source]
+    # It may have one that does not carry it, by the choice of its container.
+    others += [(bundle, frozenset(names)) for bundle, names in selection.entries]
+    covered: set[Identifier] = set()
+    for bundle, names in others:
+        if not bundle.name.startswith("issued/") and bundle.not_after > now:
+            covered |= names
+    return lambda name: name in covered or DnsName(f"*.{name.partition('.')[2]}") in covered
 
 
 def proxy_of(settings: Settings) -> Proxy:

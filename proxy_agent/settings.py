@@ -106,6 +106,7 @@ class Settings(ServiceSettings):
     run_folder: Path = Field(alias="RUN_FOLDER", default=Path("/run/companion"), exclude=True)
     issued_folder: Path = Field(alias="CERTS_FOLDER", default=Path("/certs"), exclude=True)
     custom_folder: Path = Field(alias="CERT_FOLDER", default=Path("/custom-certs"), exclude=True)
+    wanted_folder: Path = Field(alias="WANTED_FOLDER", default=Path("/wanted"), exclude=True)
     live_folder: Path = Field(alias="LIVE_FOLDER", default=Path("/host-certbot/live"), exclude=True)
     enable_ipv6: bool = Field(alias="ENABLE_IPV6", default_factory=has_ipv6, exclude=True)
 

@@ -32,7 +32,11 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
     state = settings.state_folder
     containers = Containers(settings.docker_host, own_container_id)
     certificates = Certificates(
-        settings.custom_folder, settings.issued_folder, settings.live_folder, state / "self-signed.pem"
+        settings.custom_folder,
+        settings.issued_folder,
+        settings.live_folder,
+        state / "self-signed.pem",
+        settings.wanted_folder / "wanted.json",
     )
     deployment = Deployment(state)
     runtime = Runtime(settings.run_folder, CRT_LIST, MAPS)
