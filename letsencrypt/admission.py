@@ -114,14 +114,15 @@ class Admission:
         """Nothing where no names are left to obtain; raises ValueError where the server may not be asked."""
         if not names:
             return {}
+        directory = self._directory_of(request)
         lineage = Lineage(
             name=lineage_name(names[0]),
             identifiers=names,
-            words=tuple(_words(request)),
+            words=tuple(_words(request, directory)),
             email=request.email,
             services=request.services,
         )
-        return {lineage.name: Wish(self._directory_of(request), lineage)}
+        return {lineage.name: Wish(directory, lineage)}
 
     def _left_to_us(self, request: Request) -> Iterator[Identifier]:
         ours = {name for lineage in self.domains for name in lineage.identifiers}
@@ -144,10 +145,12 @@ class Admission:
         if url not in allowed:
             names = ", ".join(request.names)
             raise ValueError(f"{names}: the ACME server {url} is neither this stack's nor in ALLOWED_ACME_SERVERS")
-        return Directory(url, request.eab_kid or "")
+        # Let's Encrypt knows no external accounts, and each further one of ours there counts against its limits.
+        brings_account = request.eab_hmac_key and url not in _LETS_ENCRYPT
+        return Directory(url, request.eab_kid or "" if brings_account else "")
 
 
-def _words(request: Request) -> Iterator[str]:
+def _words(request: Request, directory: Directory) -> Iterator[str]:
     """The request as options of certbot, each value bound to its option by '=', so that it can be nothing else."""
     yield from _KEY_OPTIONS[request.key] if request.key else ()
     if request.reuse_key is not None:
@@ -156,8 +159,8 @@ def _words(request: Request) -> Iterator[str]:
         yield f"--required-profile={request.profile}"
     if request.preferred_chain:
         yield f"--preferred-chain={request.preferred_chain}"
-    if request.eab_kid and request.eab_hmac_key:
-        yield f"--eab-kid={request.eab_kid}"
+    if directory.account:
+        yield f"--eab-kid={directory.account}"
         yield f"--eab-hmac-key={request.eab_hmac_key}"
 
 

@@ -107,15 +107,22 @@ def test_a_rehearsal_is_held_where_the_real_thing_is_trusted() -> None:
 
 
 def test_an_external_account_is_kept_apart() -> None:
-    """Who brings account keys gets an account, and a folder, of its own."""
-    wishes, _ = rules().admit([request("a.test", eab_kid="kid", eab_hmac_key="key"), request("b.test")])
-    assert wishes["a.test"].directory == Directory(PRODUCTION, "kid")
-    assert wishes["b.test"].directory == Directory(PRODUCTION)
+    """Who brings account keys gets an account, and a folder, of its own; at Let's Encrypt, which knows no such keys,
+    they would only spend the limit of new accounts.
+    """
+    keys = {"eab_kid": "kid", "eab_hmac_key": "key"}
+    private = rules(url="https://ca.test/")
+    wishes, _ = private.admit([request("a.test", **keys), request("b.test"), request("c.test", eab_kid="kid")])
+    assert wishes["a.test"].directory == Directory("https://ca.test/", "kid")
+    assert wishes["b.test"].directory == wishes["c.test"].directory == Directory("https://ca.test/")
+    wish = rules().admit([request("a.test", **keys)])[0]["a.test"]
+    assert wish.directory == Directory(PRODUCTION)
+    assert wish.lineage.words == ()
 
 
 def test_options_become_words_of_certbot() -> None:
     """Each value is bound to its option, so that none can be taken for another option."""
-    wishes, _ = rules().admit(
+    wishes, _ = rules(url="https://ca.test/").admit(
         [
             request(
                 "a.test",
