@@ -14,6 +14,7 @@ from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide, proxy_of
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.routing.wanted import Request
@@ -63,10 +64,14 @@ class Deployment(perform.Deployment, Protocol):
     def remembered(self) -> tuple[Service, ...]: ...
 
 
+def _no_extra(_: tuple[Service, ...]) -> Extra:
+    return Extra()
+
+
 class Agent:
     """Keeps HAProxy true to the world: each cycle looks at everything, and events only say when."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each thing outside
         self,
         settings: Settings,
         templates: Templates,
@@ -76,6 +81,7 @@ class Agent:
         runtime: Runtime,
         performer: perform.Performer,
         clock: Callable[[], datetime],
+        extra: Callable[[tuple[Service, ...]], Extra] = _no_extra,
     ) -> None:
         self._settings = settings
         self._templates = templates
@@ -85,10 +91,15 @@ class Agent:
         self._runtime = runtime
         self._performer = performer
         self._clock = clock
+        self._extra = extra
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
+        self._world: World | None = None
+        self._decision: Decision | None = None
+        """What was decided in the world that was seen last: most looks find the same one."""
         self._routing = Routing()
+        self._lines = Extra()
         self._refusals = Refusals(settings.resync_interval)
         self._failures = 0
         self._without_docker = 0
@@ -105,7 +116,9 @@ class Agent:
             self._act(self._decide(now, stored), stored, None)
         except OperationalError as error:
             log.error("%s", error)
-            if not self._performer.accepts_current():
+            if self._refusals.blame(error, self._lines, now):
+                self.prepare()
+            elif not self._performer.accepts_current():
                 self._services = ()
                 self._act(self._decide(now, stored, Found({}, None, (), frozenset())), stored, None)
 
@@ -129,6 +142,7 @@ class Agent:
             self._act(decision, stored, running)
             finished = True
         except OperationalError as error:
+            self._refusals.blame(error, self._lines, now)
             if not self._refusals.learn(error, now):
                 troubles.append(str(error))
         self._failures = 0 if finished and running else self._failures + 1
@@ -165,17 +179,23 @@ class Agent:
         return []
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
+        self._lines = self._extra(self._services or ())
         world = World(
             services=self._services or (),
             found=found or self._certificates.found(),
             self_signed=self._certificates.self_signed(self._settings.default_cert_sans, now),
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
-            refused=self._refusals.certificates,
+            refused=dict(self._refusals.certificates),
             now=now,
+            extra=self._refusals.of_extra(self._lines),
         )
+        if self._decision and self._world == world and now < self._decision.good_until:
+            return self._decision
         default_path = str(self._deployment.default_certificate)
         path_of = self._deployment.certificate_path
-        return decide(world, self._templates, path_of, default_path, proxy_of(self._settings))
+        decision = decide(world, self._templates, path_of, default_path, proxy_of(self._settings))
+        self._world, self._decision = world, decision
+        return decision
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration

@@ -1,8 +1,8 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from proxy_agent.certificates import DEFAULT_STEM, Found
 from proxy_agent.daemon.errors import Skipped
@@ -10,6 +10,7 @@ from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
 from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
 from proxy_agent.routing.claims import Proxy
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.routing.wanted import Request, find_wanted
@@ -18,6 +19,7 @@ from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import DnsName, Identifier
 from proxy_agent.tls.selection import Selection, select
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _DEFAULT = "default"
 """The default certificate among those that are kept; all others are called ``SOURCE/STEM``."""
 _CUSTOM_DEFAULT = f"custom/{DEFAULT_STEM}"
@@ -34,7 +36,9 @@ class World:
     """The bundles that HAProxy was given before, by name."""
     refused: Mapping[str, str]
     """Why HAProxy would not take a bundle, by fingerprint."""
-    now: datetime
+    now: datetime = field(compare=False)
+    extra: Extra = field(default_factory=Extra)
+    """The raw lines that HAProxy takes."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class Decision:
     routing: Routing
     selection: Selection
     skipped: tuple[Skipped, ...]
+    good_until: datetime
+    """When the next certificate expires, which may give its names to another one."""
     wanted: tuple[Request, ...] = ()
     """The certificates to ask letsencrypt for."""
 
@@ -58,10 +64,10 @@ def decide(
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
-    custom = {bundle.name for source in sources for bundle in source if bundle.name.startswith(SOURCE)}
+    custom = {bundle.name for bundle in _everything(sources) if bundle.name.startswith(SOURCE)}
     chosen, unknown = certificates_by_name(world.services, custom, proxy)
     selection = select(sources, _custom_default(world, sources), world.self_signed, world.now, chosen)
-    routing = build(world.services, selection.names, proxy, selection.trusted)
+    routing = build(world.services, selection.names, replace(proxy, extra=world.extra), selection.trusted)
     wanted, unasked = find_wanted(world.services, proxy, _covered_by_others(sources, selection, world.now))
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
@@ -75,22 +81,27 @@ def decide(
     )
     return Decision(
         desired=Desired(
-            configuration=templates.render(routing, crt_list, default_path),
+            configuration=templates.render(routing, crt_list, default_path, world.extra),
             certificates=certificates | {default_path: selection.default},
             default_certificate=default_path,
         ),
         routing=routing,
         selection=selection,
-        skipped=(*routing.skipped, *unknown, *unasked, *world.found.skipped, *refusals, *expired),
+        good_until=min((b.not_after for b in _everything(sources) if b.not_after > world.now), default=_NEVER),
+        skipped=(*routing.skipped, *unknown, *unasked, *world.extra.skipped, *world.found.skipped, *refusals, *expired),
         wanted=wanted,
     )
 
 
+def _everything(sources: Sequence[Sequence[Bundle]]) -> Iterator[Bundle]:
+    return (bundle for source in sources for bundle in source)
+
+
 def _covered_by_others(
-    sources: Iterable[Iterable[Bundle]], selection: Selection, now: datetime
+    sources: Sequence[Sequence[Bundle]], selection: Selection, now: datetime
 ) -> Callable[[DnsName], bool]:
     """Tells whether a name has a certificate that letsencrypt did not obtain, and that has not expired."""
-    others = [(bundle, bundle.identifiers) for source in sources for bundle in source]
+    others = [(bundle, bundle.identifiers) for bundle in _everything(sources)]
     # It may have one that does not carry it, by the choice of its container.
     others += [(bundle, frozenset(names)) for bundle, names in selection.entries]
     covered: set[Identifier] = set()
@@ -150,6 +161,6 @@ def _custom_default(world: World, sources: Sequence[Sequence[Bundle]]) -> Bundle
     except ValueError:
         return None
     # It may have come from elsewhere: what select() would choose by itself is not the user's.
-    others = {bundle.fingerprint for source in sources for bundle in source if bundle.name != _CUSTOM_DEFAULT}
+    others = {bundle.fingerprint for bundle in _everything(sources) if bundle.name != _CUSTOM_DEFAULT}
     unfit = {world.self_signed.fingerprint, *others, *world.refused}
     return None if kept.fingerprint in unfit else kept

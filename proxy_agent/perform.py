@@ -73,9 +73,13 @@ class CertificateRefused(OperationalError):
 class ConfigurationRefused(OperationalError):
     """HAProxy does not accept a configuration; the one before it is current again and still runs."""
 
-    def __init__(self, configuration: Configuration, reasons: str) -> None:
+    def __init__(self, configuration: Configuration, reasons: str, by_check: bool = False) -> None:
         super().__init__(f"HAProxy refuses the new configuration, the one before stays in service: {_gist(reasons)}")
         self.configuration = configuration
+        self.gist = _gist(reasons)
+        self.reasons = reasons
+        self.by_check = by_check
+        """Whether ``haproxy -c`` said so: then its text is at fault, not a port that is taken."""
 
 
 class Performer:
@@ -180,7 +184,7 @@ class Performer:
         verdict = self._check(staged / CONFIGURATION)
         if not verdict.accepted:
             self._deployment.discard(staged)
-            raise ConfigurationRefused(configuration, verdict.reasons)
+            raise ConfigurationRefused(configuration, verdict.reasons, by_check=True)
         before = self._deployment.commit(staged)
         if running:
             verdict = self._runtime.reload()

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.log import LogFormat
+from proxy_agent.settings_extra import ExtraSettings
 from proxy_agent.settings_services import ServiceSettings
 from proxy_agent.tls.names import Identifier, parse_identifier
 
@@ -45,8 +46,8 @@ ServiceName = Annotated[str, BeforeValidator(_parse_service_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Settings(ServiceSettings):
-    """What the HAProxy container is told; one field for each variable, in the order of the manual."""
+class ProxySettings(ServiceSettings):
+    """What the HAProxy container is told besides raw lines; one field for each variable, in the order of the manual."""
 
     default_cert_sans: Sans = Field(
         alias="DEFAULT_CERT_SANS",
@@ -114,6 +115,10 @@ class Settings(ServiceSettings):
     def status_file(self) -> Path:
         """Where the agent tells what it sees."""
         return self.run_folder / "status.json"
+
+
+class Settings(ExtraSettings, ProxySettings):
+    """All that the HAProxy container is told."""
 
 
 def load(environ: Mapping[str, str]) -> Settings:

@@ -15,6 +15,7 @@ from proxy_agent.process import check_configuration
 from proxy_agent.routing.render import CRT_LIST, MAPS, Templates
 from proxy_agent.runtime import Runtime
 from proxy_agent.settings import Settings
+from proxy_agent.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -50,5 +51,6 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
         runtime,
         performer,
         clock,
+        Trials(settings, settings.run_folder, check_configuration).extra,
     )
     return Parts(agent, containers, certificates, deployment)

@@ -51,10 +51,27 @@ def load(model: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
     """Read *model* from *environ*; raises SettingsError naming each bad variable, its value and what it accepts."""
     given = {name: value.strip() for name, value in environ.items() if value.strip()}
     try:
-        return model.model_validate(given)
+        return model.model_validate({**given, **_families(model, given)})
     except ValidationError as error:
         lines = [_sentence(model, problem["loc"], problem["msg"], given) for problem in error.errors()]
         raise SettingsError("\n".join(lines)) from None
+
+
+def _families(model: type[Settings], given: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+    """What is given for each variable whose name ends in a ``<PART>`` of the user's own, by that part."""
+    families = {variable.partition("<")[0]: variable for variable, _ in fields(model) if is_family(variable)}
+    found: dict[str, dict[str, str]] = {}
+    for name, value in sorted(given.items()):
+        prefixes = [prefix for prefix in families if name.startswith(prefix) and name != prefix]
+        if prefixes:
+            longest = max(prefixes, key=len)
+            found.setdefault(families[longest], {})[name.removeprefix(longest)] = value
+    return found
+
+
+def is_family(variable: str) -> bool:
+    """Whether *variable* stands for several, as ``NAME_<PORT>`` does: compose.yaml cannot pass these through."""
+    return variable.endswith(">")
 
 
 def _sentence(model: type[Settings], location: tuple[int | str, ...], message: str, given: Mapping[str, str]) -> str:

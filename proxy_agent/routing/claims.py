@@ -1,9 +1,11 @@
 """What each service asks for, place by place, before anybody decides who gets it."""
 
+import functools
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.extra import NO_EXTRA, Extra
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
 from proxy_agent.routing.model import Container, Listener, Place, Reach, Redirect, Rewrite, Service
@@ -16,6 +18,8 @@ from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
 _MOST_PORTS = 8
 """Of its own for one service: each is a socket of HAProxy's."""
+_MOST_REMEMBERED = 4096
+"""Services that are not read anew at every look, though others may have changed."""
 _MOST_PATTERNS = 100
 """That no map can look up, for one service: each is tried on every request that gets as far."""
 
@@ -30,6 +34,8 @@ class Proxy:
     policy: Policy = DEFAULT_POLICY
     """What holds for services that say nothing else."""
     server: ServerSettings = DEFAULT_SERVER
+    extra: Extra = field(default=NO_EXTRA, compare=False)
+    """The raw lines that HAProxy takes; they decide about no claim, so that claims are remembered without them."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Claim:
     """Whether the answer is 503: HTTPS_METHOD=nohttps closes the TLS listener for a host."""
 
 
+@functools.lru_cache(_MOST_REMEMBERED)
 def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
     """The union over the service's containers, which differ only while a new version replaces an old one."""
     claims: dict[Place, Claim] = {}

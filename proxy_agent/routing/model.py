@@ -53,6 +53,10 @@ class Container:
     created: int = 0
     """When it was made, in seconds since 1970: where containers of one pool disagree, the newest decides."""
 
+    def __hash__(self) -> int:
+        """By what tells it apart: what was decided for it is remembered."""
+        return hash((self.name, self.address, self.created))
+
 
 @dataclass(frozen=True)
 class Service:
@@ -135,6 +139,8 @@ class Backend:
     policy: Policy = DEFAULT_POLICY
     tcp: bool = False
     """Whether it passes on bytes, not requests."""
+    extra: tuple[str, ...] = ()
+    """Raw lines that its containers bring along."""
 
 
 @dataclass(frozen=True, order=True)

@@ -8,6 +8,8 @@ from functools import partial
 from proxy_agent.routing.access import Credential, parse_credentials
 from proxy_agent.routing.balance import parse_balance, parse_cookie
 from proxy_agent.routing.checks import parse_http_check, parse_keepalive, parse_options
+from proxy_agent.routing.extra import EXTRA_SETTINGS
+from proxy_agent.routing.metadata import setting
 from proxy_agent.routing.model import Container
 from proxy_agent.routing.policy import HSTS_OFF, Policy
 from proxy_agent.routing.reader import Reader
@@ -42,6 +44,7 @@ def read_policy(container: Container, proxy: Policy) -> tuple[Policy, tuple[str,
         == "internal",
         protected=protected,
         credentials=credentials,
+        extra_settings=setting(container, EXTRA_SETTINGS),
     )
     return policy, tuple(reader.doubts)
 

@@ -2,14 +2,15 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from proxy_agent.routing.access import Credential
-from proxy_agent.routing.lookup import Lookup, compile_lookup
+from proxy_agent.routing.extra import NO_EXTRA, Extra
+from proxy_agent.routing.lookup import Frontend, Lookup, compile_lookup
 from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
 
@@ -62,13 +63,15 @@ class Templates:
             autoescape=False,
         )
 
-    def render(self, routing: Routing, crt_list: CrtList, default_certificate: str) -> Configuration:
-        """The configuration of *routing*; equal input gives equal bytes."""
+    def render(
+        self, routing: Routing, crt_list: CrtList, default_certificate: str, extra: Extra = NO_EXTRA
+    ) -> Configuration:
+        """The configuration of *routing* with the raw lines *extra*; equal input gives equal bytes."""
         lookup = compile_lookup(routing.rules)
         without_servers = replace(routing, backends=tuple(replace(pool, servers=()) for pool in routing.backends))
-        unnamed = self._configuration(without_servers, lookup, identity="")
+        unnamed = self._configuration(without_servers, lookup, extra, identity="")
         identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
-        text = self._configuration(routing, lookup, identity).encode()
+        text = self._configuration(routing, lookup, extra, identity).encode()
         maps = _maps(routing, lookup)
         return Configuration(
             identity=identity,
@@ -85,7 +88,7 @@ class Templates:
             },
         )
 
-    def _configuration(self, routing: Routing, lookup: Lookup, identity: str) -> str:
+    def _configuration(self, routing: Routing, lookup: Lookup, extra: Extra, identity: str) -> str:
         port = self._settings.https_port
         return self._jinja.get_template("haproxy.cfg.j2").render(
             identity=identity,
@@ -94,9 +97,18 @@ class Templates:
             backends=routing.backends,
             internal_networks=INTERNAL_NETWORKS,
             userlists=_userlists(routing.backends),
-            frontends=lookup.frontends,
+            frontends=(*lookup.frontends, *self._without_rules(lookup, extra)),
             tcp=routing.tcp,
+            extra=extra,
         )
+
+    def _without_rules(self, lookup: Lookup, extra: Extra) -> Iterator[Frontend]:
+        """A plain listener on each further port that has raw lines."""
+        taken = {frontend.port for frontend in lookup.frontends}
+        taken |= {self._settings.http_port, self._settings.https_port}
+        for port in extra.ports:
+            if port not in taken:
+                yield Frontend("plain", port, ())
 
 
 def identity_in(text: bytes) -> str:

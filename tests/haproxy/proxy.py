@@ -34,6 +34,7 @@ from proxy_agent.routing.render import CRT_LIST, MAPS, Templates
 from proxy_agent.runtime import Running, Runtime
 from proxy_agent.settings import Settings
 from proxy_agent.status import Status
+from proxy_agent.trials import Trials
 from tests.certificate_authority import CertificateAuthority, Issued
 from tests.waiting import until
 
@@ -127,6 +128,7 @@ class Proxy:
             self.runtime,
             Performer(deployment, self.runtime, listener, check_configuration),
             lambda: datetime.now(UTC),
+            Trials(settings, settings.run_folder, check_configuration).extra,
         )
 
     @cached_property

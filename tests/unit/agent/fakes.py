@@ -16,6 +16,7 @@ from proxy_agent.agent import Agent
 from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.perform import Performer
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Container, Service
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Templates
 from proxy_agent.routing.wanted import Request
@@ -202,6 +203,8 @@ class FakeHAProxy:
         """Fingerprints of certificates that it refuses, as HAProxy does with short keys."""
         self.refused_line = b"\0"
         """It accepts no configuration that contains this."""
+        self.refused_lines: tuple[bytes, ...] = ()
+        """Lines that it refuses with their number."""
         self.port_taken = False
         self.refuses: set[str] = set()
         """Runtime commands that fail, by the name of the method."""
@@ -311,6 +314,9 @@ class FakeHAProxy:
             return Verdict(False, "[ALERT] (1) : no configuration")
         if self.refused_line in files[CONFIGURATION]:
             return Verdict(False, "[NOTICE] (1) : hello\n[ALERT] (1) : unknown keyword")
+        for number, text in enumerate(files[CONFIGURATION].splitlines(), start=1):
+            if text in self.refused_lines:
+                return Verdict(False, f"[ALERT] (1) : config : parsing [/x/haproxy.cfg:{number}] : it is wrong")
         for line in (files[CRT_LIST] + files[DEFAULT_LIST]).decode().splitlines():
             pem = self._disk.stored.get(line.split()[0])
             if pem is None:
@@ -371,6 +377,7 @@ class House:
         self.disk = FakeDisk()
         self.haproxy = FakeHAProxy(self.disk)
         self.now = NOW
+        self.extra = Extra()
         self.agent = self.another_agent()
 
     def another_agent(self) -> Agent:
@@ -385,6 +392,7 @@ class House:
             self.haproxy,
             performer,
             lambda: self.now,
+            lambda _: self.extra,
         )
 
     def boot(self) -> None:
