@@ -15,7 +15,7 @@ Address = IPv4Address | IPv6Address
 Listener = Literal["plain", "tls"]
 """Where a request came in: in clear text (port 80) or through TLS (port 443)."""
 
-Proto = Literal["http", "https", "h2c", "grpc", "grpcs"]
+Proto = Literal["http", "https", "h2c", "grpc", "grpcs", "fastcgi"]
 """How a container is spoken to."""
 
 _TLS = " ssl verify none sni req.hdr(host),host_only"
@@ -25,6 +25,7 @@ _PROTO_PARAMETERS: Mapping[Proto, str] = {
     "h2c": " proto h2",
     "grpc": " proto h2",
     "grpcs": f"{_TLS} alpn h2",
+    "fastcgi": " proto fcgi",
 }
 
 Redirect = Literal["never", "auto", "always", "closed"]
@@ -137,6 +138,8 @@ class Backend:
     servers: tuple[Server, ...]
     rewrite: Rewrite | None = None
     policy: Policy = DEFAULT_POLICY
+    scripts: str = ""
+    """The folder that FastCGI servers have their scripts in; '' where there are none."""
     tcp: bool = False
     """Whether it passes on bytes, not requests."""
     extra: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from proxy_agent.routing.reader import Reader
 from proxy_agent.routing.values import parse_switch_or_yes, parse_word
 
 _HEAVIEST = 1_000_000
-_PROTOS: dict[str, Proto] = {proto: proto for proto in ("http", "https", "h2c", "grpc", "grpcs")}
+_PROTOS: dict[str, Proto] = {proto: proto for proto in ("http", "https", "h2c", "grpc", "grpcs", "fastcgi")}
 _METHODS: dict[str, Redirect] = {"redirect": "auto", "noredirect": "never", "nohttp": "closed", "nohttps": "never"}
 
 
@@ -75,6 +75,8 @@ def server_proto(container: Container) -> Proto:
 
 def parse_proto(text: str) -> Proto:
     """How a container is spoken to; raises ValueError quoting *text* and naming what is accepted."""
+    if text.lower() == "uwsgi":
+        raise ValueError(f"{text!r} is not spoken by HAProxy: have uWSGI listen with --http-socket and write http")
     if text.lower() not in _PROTOS:
         raise ValueError(f"{text[:40]!r} is not served: write one of {', '.join(_PROTOS)}")
     return _PROTOS[text.lower()]

@@ -37,6 +37,8 @@ class Policy:
     protected: bool = False
     """Whether one must sign in; without a usable credential nobody can."""
     credentials: tuple[Credential, ...] = ()
+    scripts: str = "/var/www/public"
+    """The folder that FastCGI servers have their scripts in."""
     extra_settings: str = ""
     """Raw lines as they were written; those that HAProxy takes stand elsewhere."""
 

@@ -92,6 +92,7 @@ class Pools:
             servers=found,
             rewrite=pool.rewrite,
             policy=policy,
+            scripts=policy.scripts if any(server.proto == "fastcgi" for server in found) else "",
             tcp=pool.tcp,
             extra=lines,
         )
