@@ -19,6 +19,7 @@ from proxy_agent.perform import Performer
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Container, Service
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Inserts, Templates
+from proxy_agent.routing.wanted import Request
 from proxy_agent.runtime import NOWHERE, CrtListLine, Running, RuntimeRefusal, Verdict
 from proxy_agent.status import Status
 from proxy_agent.tls.bundle import Bundle, parse_bundle
@@ -90,6 +91,15 @@ class FakeCertificates:
         self.sources: dict[str, tuple[Bundle, ...]] = {"custom": (), "issued": (), "live": ()}
         self.skipped: tuple[Skipped, ...] = ()
         self.doubtful: frozenset[str] = frozenset()
+        self.asked_for: list[tuple[Request, ...]] = []
+        """What was asked of letsencrypt, each time."""
+        self.failure = ""
+
+    def ask_for(self, wanted: tuple[Request, ...]) -> None:
+        """Tell letsencrypt."""
+        if self.failure:
+            raise OperationalError(self.failure)
+        self.asked_for.append(wanted)
 
     def found(self) -> Found:
         """What lies there."""
