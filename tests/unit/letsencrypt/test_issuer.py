@@ -4,22 +4,71 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from letsencrypt.certonly import Directory
-from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Edges, Issuer
+from letsencrypt.control import Control
+from letsencrypt.edges import Edges
+from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Issuer
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
+from letsencrypt.records import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
+from letsencrypt.state import Interrupted, State, format_state, parse_state
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.tls.bundle import Bundle
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
 
 INTERVAL = timedelta(hours=12)
 UNTIL = "valid until 2026-07-31 12:00 UTC, from ca.example"
-OK = Outcome()
+OK = Outcome(ordered=True, finalized=True)
+
+
+@dataclass
+class Memory:
+    """A volume for the state, which lives as long as the test."""
+
+    state: State | None = None
+    begun: dict[str, Interrupted] = field(default_factory=dict)
+    lost_at: list[datetime] = field(default_factory=list)
+    damaged: bool = False
+    full: bool = False
+
+    def load(self, now: datetime, /) -> tuple[State | None, str]:
+        """What was saved."""
+        if not self.damaged:
+            return self.state, ""
+        self.state, self.damaged = None, False
+        self.lost_at.append(now)
+        return None, "The state cannot be used."
+
+    def lost(self, _now: datetime, /) -> tuple[datetime, ...]:
+        """When it was damaged."""
+        return tuple(self.lost_at)
+
+    def save(self, state: State, /) -> None:
+        """Keep *state*, as it is after a way through the file."""
+        if self.full:
+            raise OperationalError("Cannot write the state: No space left on device.")
+        self.state = parse_state(format_state(state))
+
+    def begin(self, name: str, now: datetime, /) -> Path:
+        """Note a run."""
+        if self.full:
+            raise OperationalError("Cannot write the journal: No space left on device.")
+        self.begun[name] = Interrupted(now, ordered=False, finalized=False)
+        return Path(name)
+
+    def end(self, name: str, /) -> None:
+        """Its end."""
+        self.begun.pop(name, None)
+
+    def interrupted(self, _now: datetime, /) -> dict[str, Interrupted]:
+        """What did not end."""
+        return dict(self.begun)
 
 
 @dataclass
@@ -45,14 +94,22 @@ class World:
     after_run: Callable[[str], None] = lambda _name: None
     rings: list[frozenset[str]] = field(default_factory=list)
 
-    def certbot(self, lineage: Lineage, /) -> Outcome:
+    keeper: Memory = field(default_factory=Memory)
+    control: Control = field(default_factory=lambda: Control(Path("/nowhere")))
+    orders: list[tuple[str, datetime]] = field(default_factory=list)
+
+    def certbot(self, lineage: Lineage, permit: Permit, /) -> Outcome:
         """One run."""
         self.runs.append(lineage.name)
         outcome = self.outcomes.get(lineage.name, OK)
+        if outcome is not None and permit.refusal:
+            return Outcome(Failure.BUDGET, permit.refusal)
+        if outcome is not None:
+            self.orders.append((lineage.name, self.time))
         if outcome is OK:
             self.held[lineage.name] = bundle(lineage.name, issue([str(name) for name in lineage.identifiers]))
         self.after_run(lineage.name)
-        return outcome or OK
+        return outcome or Outcome()
 
     def ready(self) -> Sequence[str]:
         """The checkup of the folders."""
@@ -110,6 +167,8 @@ class World:
             publisher=PublisherOf(self),
             load_balancer=LoadBalancerOf(self),
             sleep=self,
+            keeper=self.keeper,
+            configuration=str,
             promise=self.promises.append,
             now=lambda: self.time,
             random=lambda: 0.0,
@@ -123,7 +182,16 @@ class World:
         issuer = self.issuer()
         directory = Directory("https://ca.example/directory")
         lineages = {directory: self.lineages}
-        Loop(lambda: lineages, lambda _: issuer, lambda: None, self, self.promises.append, lambda: self.time).run()
+        Loop(
+            lambda: lineages,
+            lambda _: issuer,
+            lambda: None,
+            self,
+            self.promises.append,
+            lambda: self.time,
+            self.control,
+            lambda name: f"Forgot {name}.",
+        ).run()
 
 
 @dataclass

@@ -11,6 +11,7 @@ import pytest
 
 from letsencrypt.admission import Admission, parse_allowed
 from letsencrypt.certonly import PRODUCTION, STAGING, Directory
+from letsencrypt.control import Control
 from letsencrypt.discovery import Discovery, source_of
 from letsencrypt.issuer import RESYNC, Issuer, Report
 from letsencrypt.lineages import Lineage, parse_domains
@@ -84,6 +85,7 @@ class House:
         self.path = folder / "wanted.json"
         self.clock = Clock()
         self.journal: list[tuple[int, str]] = []
+        self.control = Control(folder / "control")
         self.known: list[Set[Identifier] | None] = []
         """What is known to be wanted, at the end of each cycle."""
         admission = Admission(parse_domains(domains).lineages, Directory(PRODUCTION), parse_allowed(allowed))
@@ -95,6 +97,8 @@ class House:
             self.clock,
             self.clock.promises.append,
             self.clock.now,
+            self.control,
+            lambda name: f"Forgot {name}.",
         )
 
     def want(self, *certificates: dict[str, object]) -> None:
