@@ -111,7 +111,7 @@ def test_short_lives_are_renewed_more_often(days: float, most: int) -> None:
 
 
 def test_renewals_do_not_count_where_the_ca_does_not_count_them() -> None:
-    """Neither in the orders of the account nor in the certificates of a domain; a new name in that domain has to wait."""
+    """Neither in the orders of the account nor in the certificates of a domain; a new name there has to wait."""
     spent = [Spent(time=NOW, names=(f"{n}.a.test",), issued=True) for n in range(46)]
     assert refusal(Plan(("1.a.test",), renewal=True), spent, (), LETS_ENCRYPT, NOW) is None
     refused = refusal(Plan(("new.a.test",)), spent, (), LETS_ENCRYPT, NOW)

@@ -1,8 +1,9 @@
 """What survives the end of a process: with fakes of everything outside, time being a parameter."""
 
+import contextlib
 import logging
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Interrupted
 from proxy_agent.daemon.errors import Skipped
-from tests.unit.letsencrypt.certificates import NOW
+from tests.unit.letsencrypt.certificates import NOW, bundle, issue
 from tests.unit.letsencrypt.test_issuer import World, errors, world
 
 REFUSED = Outcome(Failure.VALIDATION, "404", ordered=True)
@@ -25,10 +26,8 @@ class KilledError(BaseException):
 def restart(these: World, times: int, every: timedelta) -> None:
     """Start the container *times* times, and end it hard or not, as the world says."""
     for _ in range(times):
-        try:
+        with contextlib.suppress(KilledError):
             these.issuer().cycle()
-        except KilledError:
-            pass
         these.time += every
 
 
@@ -67,7 +66,7 @@ def test_a_hundred_damaged_states_place_three_orders() -> None:
     for _ in range(100):
         these.keeper.damaged = True
         restart(these, 1, timedelta(minutes=2))
-    assert len(these.orders) <= 3 * 4, "a CA that is not Let's Encrypt allows more"
+    assert len(these.orders) <= 3
 
 
 def test_a_kill_before_any_order_costs_nothing() -> None:
@@ -128,14 +127,14 @@ def test_a_full_disk_lets_a_look_pass_but_no_order(caplog: pytest.LogCaptureFixt
     """What cannot be counted is not ordered; what only looks goes on."""
     these = world("held.example; new.example")
     these.outcomes["held.example"] = None
-    these.held["held.example"] = World(parse_domains("x").lineages).held.get("x") or made("held.example")
+    these.held["held.example"] = bundle("held.example", issue(["held.example"]))
     these.keeper.full = True
     issuer = these.issuer()
     issuer.cycle()
 
     assert these.runs == ["held.example", "new.example"]
     assert these.orders == []
-    [order, state] = errors(caplog)
+    order, state = sorted(errors(caplog), key=lambda line: "Next try" not in line)
     assert order.startswith("No certificate can be ordered: Cannot write the state: No space left on device.")
     assert state.endswith("Until that is mended, no certificate is ordered.")
 
@@ -143,13 +142,6 @@ def test_a_full_disk_lets_a_look_pass_but_no_order(caplog: pytest.LogCaptureFixt
     these.time += timedelta(minutes=2)
     issuer.cycle()
     assert [name for name, _ in these.orders] == ["new.example"]
-
-
-def made(name: str) -> object:
-    """A bundle."""
-    from tests.unit.letsencrypt.certificates import bundle, issue
-
-    return bundle(name, issue([name]))
 
 
 def test_an_order_is_counted_although_the_disk_filled_up_meanwhile() -> None:
@@ -267,8 +259,3 @@ def test_nothing_changes_nothing_is_written(caplog: pytest.LogCaptureFixture) ->
     these.time = time + timedelta(minutes=5)
     issuer.cycle()
     assert these.keeper.state == before
-
-
-def times_of(these: World) -> list[datetime]:
-    """When orders were placed."""
-    return [time for _, time in these.orders]
