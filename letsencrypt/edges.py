@@ -80,3 +80,5 @@ class Edges:
     """Tells the health check how long the loop may be silent now: for a sleep so long, or None for one step of work."""
     now: Callable[[], datetime]
     random: Callable[[], float]
+    rehearse: Callable[[Lineage], Outcome] | None = None
+    """Has another server validate the names, where failures cost nothing and nothing is issued."""

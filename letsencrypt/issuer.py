@@ -21,6 +21,8 @@ RESYNC = timedelta(minutes=5)
 """The longest sleep: so old may a bundle be that somebody removed, or a clock that was set."""
 PUBLISH_AGAIN = timedelta(seconds=30)
 """The pause after a bundle could not be written; nothing is ordered again for that."""
+LOOKS = 8
+"""In the life of a certificate at least, so that one of hours is renewed in time, too."""
 _QUIET_BELOW = timedelta(hours=1)
 """A failure that repeats more often than this is said once."""
 _WHAT_FAILS = {
@@ -128,6 +130,9 @@ class Issuer:
             self._attend(self._lineages[name])
 
     def _attend(self, lineage: Lineage) -> None:
+        if failed := self._rehearse(lineage):
+            self._fail(lineage, failed)
+            return
         before = self._held(lineage)
         permit = self._records.permit(lineage, before)
         outcome = self._edges.certbot(lineage, permit)
@@ -141,6 +146,17 @@ class Issuer:
             self._fail(lineage, outcome)
         self._records.finish(lineage.name)
 
+    def _rehearse(self, lineage: Lineage) -> Outcome | None:
+        """What the CA would most likely say, of names that it refused before; None if it has to be asked itself."""
+        failed_before = self._timetable.standing(lineage.name).attempts.get(Failure.VALIDATION)
+        if self._edges.rehearse is None or not failed_before:
+            return None
+        outcome = self._edges.rehearse(lineage)
+        self._edges.promise(None)
+        if outcome.failure is not Failure.VALIDATION:
+            return None
+        return replace(outcome, detail=f"in a rehearsal, {_reason(outcome)}", names=())
+
     def _accept(self, lineage: Lineage, before: Bundle | None, outcome: Outcome) -> Outcome:
         """Look at what certbot says is well; the outcome, which is a failure if it is not."""
         try:
@@ -148,7 +164,7 @@ class Issuer:
         except ValueError as error:
             return replace(outcome, failure=Failure.AFTER_FINALIZE, detail=f"certbot ended well, but {error}")
         self._say_if_answering_again()
-        self._timetable.well(lineage.name, self._interval)
+        self._timetable.well(lineage.name, min(self._interval, (held.not_after - held.not_before) / LOOKS))
         if before is None or held.fingerprint != before.fingerprint:
             done = "Renewed the" if before and before.identifiers == held.identifiers else "Issued a"
             self._say(logging.INFO, f"{done} certificate for {lineage}: {self._validity(held)}.")
@@ -158,7 +174,7 @@ class Issuer:
     def _fail(self, lineage: Lineage, outcome: Outcome) -> None:
         """Put the next try off and say so; not again where that repeats itself within the hour."""
         failure = outcome.failure or Failure.CRASH
-        reason = ("; ".join(str(name) for name in sorted(outcome.names)) or outcome.detail).removesuffix(".")
+        reason = _reason(outcome)
         if failure not in OF_DIRECTORY:
             self._say_if_answering_again()
         standing = self._records.failed(lineage, failure, reason, outcome)
@@ -209,3 +225,8 @@ class Issuer:
     def _say(self, level: int, sentence: str) -> None:
         self._sentences.append(sentence)
         log.log(level, "%s", sentence)
+
+
+def _reason(outcome: Outcome) -> str:
+    """What is said of each name, else of the whole."""
+    return ("; ".join(str(name) for name in sorted(outcome.names)) or outcome.detail).removesuffix(".")

@@ -6,7 +6,15 @@ from dataclasses import replace
 from datetime import datetime
 
 from letsencrypt.budget import limits_of
-from letsencrypt.certonly import Directory, Folders, arguments
+from letsencrypt.certonly import (
+    PRODUCTION,
+    STAGING,
+    Directory,
+    Folders,
+    arguments,
+    rehearsal,
+    rehearsal_folders,
+)
 from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
 from letsencrypt.discovery import source_of
@@ -49,6 +57,12 @@ def wire(
         def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
             return certbot.run(words(lineage), work, permit.journal, permit.refusal)
 
+        def rehearse(lineage: Lineage) -> Outcome:
+            aside = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
+            elsewhere = replace(options, directory=Directory(STAGING))
+            aside.work.mkdir(parents=True, exist_ok=True)
+            return certbot.run(rehearsal(lineage, elsewhere, aside, settings.email), aside.work)
+
         edges = Edges(
             certbot=run_certbot,
             checkup=Checkup(folders, directory, names, now),
@@ -60,6 +74,7 @@ def wire(
             promise=promise,
             now=now,
             random=random,
+            rehearse=rehearse if directory.url == PRODUCTION else None,
         )
         return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory))
 

@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 from letsencrypt.budget import Spent
-from letsencrypt.certonly import Directory
+from letsencrypt.certonly import Directory, Options, rehearsal, rehearsal_folders
 from letsencrypt.control import Verb
+from letsencrypt.lineages import parse_domains
+from letsencrypt.runner import Certbot
+from letsencrypt.schedule import Failure
 from letsencrypt.state import State
 from letsencrypt.state_file import StateFile, state_folder
 from tests.acme.container import Container
@@ -116,6 +119,23 @@ def test_a_damaged_state_is_no_fresh_start(
     assert timedelta(seconds=50) < report.pause < timedelta(seconds=70)
     [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert "cannot be used" in line
+
+
+def test_a_rehearsal_validates_and_keeps_nothing(container: Container, authority: Authority, dns: Dns) -> None:
+    """The names are tried, with the account's own folder, and no lineage is left of it."""
+    dns.break_name("unready.example")
+    folders = rehearsal_folders(container.letsencrypt, container.run, container.run / "webroot")
+    folders.work.mkdir(parents=True)
+    certbot = Certbot(lambda: datetime.now(UTC))
+    options = Options(directory=Directory(authority.directory))
+    with container.started("", ""):
+        outcomes = [
+            certbot.run(rehearsal(lineage, options, folders, None), folders.work)
+            for lineage in parse_domains("ready.example, www.ready.example; unready.example").lineages
+        ]
+    assert [outcome.failure for outcome in outcomes] == [None, Failure.VALIDATION]
+    assert list(folders.config.glob("live/*.example")) == []
+    assert list(folders.config.glob("renewal/*")) == []
 
 
 def test_commands_work_beside_the_running_loop(container: Container, authority: Authority, dns: Dns) -> None:

@@ -20,6 +20,7 @@ from letsencrypt.schedule import Failure
 from letsencrypt.state import Interrupted, State, format_state, parse_state
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.tls.bundle import Bundle
+from tests.certificate_authority import CertificateAuthority
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
 
 INTERVAL = timedelta(hours=12)
@@ -97,6 +98,7 @@ class World:
     keeper: Memory = field(default_factory=Memory)
     control: Control = field(default_factory=lambda: Control(Path("/nowhere")))
     orders: list[tuple[str, datetime]] = field(default_factory=list)
+    rehearse: Callable[[Lineage], Outcome] | None = None
 
     def certbot(self, lineage: Lineage, permit: Permit, /) -> Outcome:
         """One run."""
@@ -168,6 +170,7 @@ class World:
             load_balancer=LoadBalancerOf(self),
             sleep=self,
             keeper=self.keeper,
+            rehearse=self.rehearse,
             configuration=str,
             promise=self.promises.append,
             now=lambda: self.time,
@@ -587,3 +590,43 @@ def test_a_failure_says_who_wants_the_certificate(caplog: pytest.LogCaptureFixtu
     assert errors(caplog) == [
         "No certificate for a.example (wanted by shop/web, shop/worker) from ca.example: 404. Next try in 61 seconds."
     ]
+
+
+@pytest.mark.parametrize(("hours", "looks"), [(24, 8), (160, 14), (24 * 45, 90)])
+def test_short_lives_are_looked_at_more_often(hours: int, looks: int) -> None:
+    """Every RENEWAL_INTERVAL, and at least eight times in the life of a certificate, however short that is."""
+    these = world("a.example")
+    life = timedelta(hours=hours)
+    issued = CertificateAuthority(NOW).issue("a.example", not_before=NOW, not_after=NOW + life)
+    these.held["a.example"] = bundle("a.example", issued)
+    these.outcomes["a.example"] = None
+    issuer = these.issuer()
+    while these.time < NOW + life - timedelta(minutes=1):
+        these.time += issuer.cycle().pause
+    assert len(these.runs) in {looks, looks + 1}
+
+
+@pytest.mark.parametrize("staging", [Failure.VALIDATION, Failure.NETWORK, None])
+def test_the_second_try_is_rehearsed(staging: Failure | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Once a name failed, it is first tried where failures cost nothing, and if it fails there, nowhere else; what the
+    rehearsal cannot tell is asked of the CA itself.
+    """
+    these = world("a.example")
+    rehearsed: list[str] = []
+
+    def rehearse(lineage: Lineage) -> Outcome:
+        rehearsed.append(lineage.name)
+        return Outcome(staging, "no such host")
+
+    these.rehearse = rehearse
+    these.outcomes["a.example"] = Outcome(Failure.VALIDATION, "404", ordered=True)
+    issuer = these.issuer()
+    these.time += issuer.cycle().pause
+    assert rehearsed == []
+    errors(caplog)
+    issuer.cycle()
+
+    assert rehearsed == ["a.example"]
+    assert len(these.orders) == (1 if staging is Failure.VALIDATION else 2)
+    told = "No certificate for a.example from ca.example: in a rehearsal, no such host. Next try in 10 minutes."
+    assert errors(caplog) == ([told] if staging is Failure.VALIDATION else []), "what repeats itself is said once"
