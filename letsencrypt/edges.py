@@ -26,6 +26,10 @@ class Checkup(Protocol):
         """Make sure that a run can keep what it obtains; what was mended, or OperationalError."""
         ...
 
+    def drop_account(self) -> Sequence[str]:
+        """Set aside an account that the CA does not know; what was done, or OperationalError."""
+        ...
+
     def before(self, lineage: Lineage, /) -> Sequence[str]:
         """Mend *lineage*; what was done, or OperationalError."""
         ...

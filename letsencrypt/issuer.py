@@ -136,6 +136,9 @@ class Issuer:
         before = self._held(lineage)
         permit = self._records.permit(lineage, before)
         outcome = self._edges.certbot(lineage, permit)
+        if outcome.code == "accountDoesNotExist" and self._account_dropped():
+            self._edges.promise(None)
+            outcome = self._edges.certbot(lineage, permit)
         if outcome.failure is Failure.BUDGET:
             wait = permit.until - self._edges.now() if permit.until else None
             outcome = replace(outcome, failure=permit.failure, retry_after=wait)
@@ -145,6 +148,16 @@ class Issuer:
         if outcome.failure is not None:
             self._fail(lineage, outcome)
         self._records.finish(lineage.name)
+
+    def _account_dropped(self) -> bool:
+        """Whether certbot can register anew at once; RFC 8555 section 6.2 leaves nothing else to do."""
+        try:
+            sentences = self._edges.checkup.drop_account()
+        except OperationalError as error:
+            sentences = ()
+            self._say(logging.ERROR, str(error))
+        self._say_all(logging.WARNING, sentences)
+        return bool(sentences)
 
     def _rehearse(self, lineage: Lineage) -> Outcome | None:
         """What the CA would most likely say, of names that it refused before; None if it has to be asked itself."""

@@ -73,6 +73,8 @@ class Outcome:
     names: tuple[Skipped, ...] = ()
     """What the CA says of single names, where it does."""
     retry_after: timedelta | None = None
+    code: str = ""
+    """The ACME error type, where the CA named one."""
     ordered: bool = False
     """Whether a certificate was ordered, whatever came of it."""
     finalized: bool = False
@@ -112,6 +114,7 @@ def classify(report: Report, now: datetime) -> Outcome:
         detail=_usage(report.detail) if report.kind == "usage" else plain(report.detail) or report.code,
         names=tuple(Skipped(p.identifier, plain(p.detail)) for p in (*report.fails, *report.sub) if p.identifier),
         retry_after=_retry_after(report, now),
+        code=report.code,
         ordered=report.ordered,
         finalized=report.finalized,
         secs=report.secs,

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -136,6 +137,28 @@ def test_a_rehearsal_validates_and_keeps_nothing(container: Container, authority
     assert [outcome.failure for outcome in outcomes] == [None, Failure.VALIDATION]
     assert list(folders.config.glob("live/*.example")) == []
     assert list(folders.config.glob("renewal/*")) == []
+
+
+def test_an_account_that_the_ca_forgot_is_replaced_once_a_day(
+    container: Container, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its files are set aside, a new one is registered at once; when that is unknown, too, all wait."""
+    container.cycle("first.example", authority)
+
+    def lose_account() -> None:
+        [registration] = (container.config(authority) / "accounts").rglob("regr.json")
+        registration.write_text(re.sub(r"/my-account/[^\"]+", "/my-account/nobody", registration.read_text()))
+
+    lose_account()
+    container.cycle("first.example; second.example", authority)
+    authority.verify(container.published("second.example").pem, "second.example")
+    assert "is not known at" in caplog.text
+    lose_account()
+    caplog.clear()
+    container.cycle("first.example; third.example; fourth.example", authority)
+    [line] = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert line.startswith(f"The account at {authority.host} cannot be used, so no certificate is ordered: ")
+    assert line.endswith("Next try in 24 hours.")
 
 
 def test_commands_work_beside_the_running_loop(container: Container, authority: Authority, dns: Dns) -> None:

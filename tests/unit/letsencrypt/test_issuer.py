@@ -99,6 +99,8 @@ class World:
     control: Control = field(default_factory=lambda: Control(Path("/nowhere")))
     orders: list[tuple[str, datetime]] = field(default_factory=list)
     rehearse: Callable[[Lineage], Outcome] | None = None
+    account: list[str] = field(default_factory=list)
+    """What is said of one that can be set aside."""
 
     def certbot(self, lineage: Lineage, permit: Permit, /) -> Outcome:
         """One run."""
@@ -118,6 +120,11 @@ class World:
         if self.not_ready:
             raise OperationalError(self.not_ready)
         return []
+
+    def drop_account(self) -> Sequence[str]:
+        """Once."""
+        done, self.account = self.account, []
+        return done
 
     def before(self, lineage: Lineage, /) -> Sequence[str]:
         """The checkup of a lineage."""
@@ -630,3 +637,17 @@ def test_the_second_try_is_rehearsed(staging: Failure | None, caplog: pytest.Log
     assert len(these.orders) == (1 if staging is Failure.VALIDATION else 2)
     told = "No certificate for a.example from ca.example: in a rehearsal, no such host. Next try in 10 minutes."
     assert errors(caplog) == ([told] if staging is Failure.VALIDATION else []), "what repeats itself is said once"
+
+
+def test_an_unknown_account_is_replaced_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A new one is registered in the same cycle; if that is unknown as well, all wait, and one line says so."""
+    these = world("a.example; b.example")
+    these.account = ["The account was set aside."]
+    unknown = Outcome(Failure.ACCOUNT, "unknown account", code="accountDoesNotExist")
+    these.outcomes = dict.fromkeys(("a.example", "b.example"), unknown)
+    these.issuer().cycle()
+
+    assert these.runs == ["a.example", "a.example"]
+    assert errors(caplog) == [
+        "The account at ca.example cannot be used, so no certificate is ordered: unknown account. Next try in 24 hours."
+    ]
