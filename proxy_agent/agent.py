@@ -14,6 +14,7 @@ from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
+from proxy_agent.routing.lingering import followed, grace_ends
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.runtime import Running
@@ -137,19 +138,23 @@ class Agent:
 
     def _ask_docker(self, now: datetime) -> list[str]:
         """Renew what is known of the services; without an answer, what was known last goes on."""
+        if self._services is None:
+            self._services = self._deployment.remembered()
         try:
-            self._services = self._containers.services()
+            found = self._containers.services()
         except OperationalError as error:
-            if self._services is None:
-                self._services = self._deployment.remembered()
             self._without_docker += 1
             return [f"{error} Routing stays as it was."] if self._without_docker > _PATIENCE else []
-        self._services_as_of, self._without_docker = now, 0
+        self._services = followed(self._services, found, now, self._settings.route_grace)
+        self._services_as_of = now
+        unknown = [f"{c.name}: {c.unreachable}." for service in found for c in service.containers if not c.inspected]
+        self._without_docker = self._without_docker + 1 if unknown else 0
+        troubles = unknown if self._without_docker > _PATIENCE else []
         try:
             self._deployment.remember(self._services)
         except OperationalError as error:
-            return [str(error)]
-        return []
+            troubles.append(str(error))
+        return troubles
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
         world = World(
@@ -163,7 +168,9 @@ class Agent:
         default_path = str(self._deployment.default_certificate)
         path_of = self._deployment.certificate_path
         ports = (self._settings.http_port, self._settings.https_port)
-        return decide(world, self._templates, path_of, default_path, self._settings.force_ssl, ports)
+        return decide(
+            world, self._templates, path_of, default_path, self._settings.force_ssl, ports, self._settings.docker_health
+        )
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration
@@ -210,6 +217,8 @@ class Agent:
     def _delay(self) -> float:
         """Until the next look without a ring: soon after a failure, and doubling, but never later than a resync."""
         longest = self._settings.resync_interval.total_seconds()
+        if ends := grace_ends(self._services or (), self._settings.route_grace):
+            longest = min(longest, max((ends - self._clock()).total_seconds(), _SHORTEST_RETRY))
         if failures := max(self._failures, self._without_docker):
             return float(min(_SHORTEST_RETRY * 2 ** min(failures - 1, 10), _LONGEST_RETRY, longest))
         return longest

@@ -9,7 +9,7 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
 from proxy_agent.routing.claims import Proxy
-from proxy_agent.routing.model import Routing, Service
+from proxy_agent.routing.model import DockerHealth, Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.selection import Selection, select
@@ -50,6 +50,7 @@ def decide(
     default_path: str,
     force_ssl: bool | None,
     ports: tuple[int, int] = (80, 443),
+    docker_health: DockerHealth = "use",
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept.
 
@@ -57,7 +58,7 @@ def decide(
     """
     sources, refusals = _usable(world)
     selection = select(sources, _custom_default(world, sources), world.self_signed, world.now)
-    routing = build(world.services, selection.names, Proxy(force_ssl, *ports))
+    routing = build(world.services, selection.names, Proxy(force_ssl, *ports, docker_health=docker_health))
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (

@@ -30,7 +30,9 @@ class Parts:
 def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> Parts:
     """Build the agent of *settings*; nothing is started, opened or written yet."""
     state = settings.state_folder
-    containers = Containers(settings.docker_host, own_container_id)
+    containers = Containers(
+        settings.docker_host, own_container_id, settings.docker_container_filters, settings.prefer_ipv6_network
+    )
     certificates = Certificates(
         settings.custom_folder, settings.issued_folder, settings.live_folder, state / "self-signed.pem"
     )

@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.admission import admitted
 from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port
+from proxy_agent.routing.metadata import asks_for_routes, doubts_about_ports, exposed_port, server_port
 from proxy_agent.routing.model import (
     NO_ROUTE,
     Backend,
     Container,
+    DockerHealth,
     Place,
     Reach,
     Redirect,
@@ -24,6 +26,7 @@ from proxy_agent.routing.model import (
     Service,
 )
 from proxy_agent.routing.options import server_proto
+from proxy_agent.routing.rotation import health_policy, in_rotation, standing
 from proxy_agent.tls.names import DnsName
 
 _LONGEST_SLUG = 40
@@ -44,12 +47,13 @@ def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> R
     settings come before it. Services that ask for the same place with the same weight serve it together, as one
     pool; a higher weight takes it whole.
     """
+    services, unread = admitted(services)
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
     claims, moved = on_tls_ports(claim for found, _ in read for claim in found)
     servers = {
-        (name, reach): _servers(by_name[name], reach)
+        (name, reach): _servers(by_name[name], reach, proxy.docker_health)
         for name, reach in dict.fromkeys((claim.service, claim.reach) for claim in claims)
     }
     winners, outdone = _winners(claims, servers)
@@ -57,7 +61,13 @@ def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> R
     rules = tuple(sorted((_rule(group, pools, winners, proxy) for group in winners.values()), key=_order))
     names = _covered_names(rules, covered)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
-    told = (*moved, *outdone, *elsewhere, *(item for _, doubts in (*read, *servers.values()) for item in doubts))
+    told = (
+        *unread,
+        *moved,
+        *outdone,
+        *elsewhere,
+        *(item for _, doubts in (*read, *servers.values()) for item in doubts),
+    )
     return Routing(
         backends=tuple(sorted(pools.values(), key=lambda backend: backend.name)),
         routes=tuple(sorted({_route(rule, covered) for rule in rules})),
@@ -81,23 +91,28 @@ def _out_of_reach(service: Service) -> Iterator[Skipped]:
         yield Skipped(f"{service.name} ({container.name})", container.unreachable)
 
 
-def _servers(service: Service, reach: Reach) -> tuple[tuple[Server, ...], tuple[Skipped, ...]]:
+def _servers(service: Service, reach: Reach, default: DockerHealth) -> tuple[tuple[Server, ...], tuple[Skipped, ...]]:
     servers: list[Server] = []
     skipped: list[Skipped] = []
     for container in service.containers:
+        policy, doubt = health_policy(container, default)
+        doubts = [doubt] if doubt else []
         try:
-            servers.append(_server(container, reach))
+            servers.append(_server(container, reach, policy))
+            doubts += doubts_about_ports(container, named=reach.port is not None)
         except ValueError as error:
-            skipped.append(Skipped(f"{service.name} ({container.name})", str(error)))
+            doubts.append(str(error))
+        skipped += (Skipped(f"{service.name} ({container.name})", doubt) for doubt in doubts)
     return tuple(sorted(servers)), tuple(skipped)
 
 
-def _server(container: Container, reach: Reach) -> Server:
+def _server(container: Container, reach: Reach, policy: DockerHealth) -> Server:
     if container.address is None:
         raise ValueError(container.unreachable)
-    if reach.from_route:
-        return Server(_slug(container.name), container.address, reach.port or exposed_port(container), reach.proto)
-    return Server(_slug(container.name), container.address, server_port(container), server_proto(container))
+    port = (reach.port or exposed_port(container)) if reach.from_route else server_port(container)
+    proto = reach.proto if reach.from_route else server_proto(container)
+    state, spare = standing(container, policy)
+    return Server(_slug(container.name), container.address, port, proto, state, spare, container.network)
 
 
 def _winners(claims: Iterable[Claim], servers: Servers) -> tuple[dict[Place, tuple[Claim, ...]], list[Skipped]]:
@@ -111,12 +126,19 @@ def _winners(claims: Iterable[Claim], servers: Servers) -> tuple[dict[Place, tup
     winners: dict[Place, tuple[Claim, ...]] = {}
     told: list[Skipped] = []
     for place, rivals in by_place.items():
-        able = [claim for claim in rivals if servers[claim.service, claim.reach][0]] or rivals
+        known = [claim for claim in rivals if servers[claim.service, claim.reach][0]] or rivals
+        # Who ended a moment ago shares what it shared before, but takes nothing from one that is there.
+        able = [claim for claim in known if _is_there(servers[claim.service, claim.reach][0])] or known
         heaviest = max(claim.weight for claim in able)
+        able = [claim for claim in known if claim.weight <= heaviest]
         winners[place] = tuple(sorted((c for c in able if c.weight == heaviest), key=lambda claim: claim.service))
         told += _outdone(winners[place], [claim for claim in able if claim.weight < heaviest])
         told += _shared(winners[place])
     return winners, told
+
+
+def _is_there(servers: Iterable[Server]) -> bool:
+    return any(server.state != "gone" for server in servers)
 
 
 def _outdone(winners: tuple[Claim, ...], losers: Iterable[Claim]) -> Iterator[Skipped]:
@@ -152,7 +174,7 @@ def _backend(pool: Pool, servers: Servers) -> Backend:
     return Backend(
         name=f"{_word(names[0])}-{_digest(*parts)}",
         title=" ".join(map(_printable, names)),
-        servers=pool_servers,
+        servers=in_rotation(pool_servers),
         rewrite=rewrite,
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
-from proxy_agent.routing.model import Container, Listener, Place, Reach, Redirect, Rewrite, Service
+from proxy_agent.routing.model import Container, DockerHealth, Listener, Place, Reach, Redirect, Rewrite, Service
 from proxy_agent.routing.multiports import PortRoute, parse_multiports
 from proxy_agent.routing.options import Options, read_options
 from proxy_agent.routing.paths import PathKind, PathPattern
@@ -25,6 +25,7 @@ class Proxy:
     force_ssl: bool | None = None
     http_port: int = 80
     https_port: int = 443
+    docker_health: DockerHealth = "use"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
@@ -32,6 +33,18 @@ Redirect = Literal["never", "auto", "always", "closed"]
 NO_ROUTE = "no_route"
 """The backend that answers 503."""
 
+Health = Literal["none", "starting", "healthy", "unhealthy"]
+"""What the HEALTHCHECK of a container's image found; "none" where it has none."""
+
+DockerHealth = Literal["use", "ignore", "require"]
+"""What a HEALTHCHECK counts for: the healthy come first, it counts for nothing, or nobody else gets requests."""
+
+ServerState = Literal["ready", "drain", "maint", "gone"]
+"""HAProxy's words: "drain" gets no new requests but those of sticky sessions, "maint" none at all.
+
+"gone" stands for a container that ended, whose service is expected back: it is no server any more.
+"""
+
 
 @dataclass(frozen=True)
 class Container:
@@ -48,6 +61,18 @@ class Container:
     """Why there is no address."""
     created: int = 0
     """When it was made, in seconds since 1970: where containers of one pool disagree, the newest decides."""
+    network: str = ""
+    """The network that the address is on."""
+    on_host: bool = False
+    """Whether it shares the host's network, where nothing says which port is its own."""
+    health: Health = "none"
+    paused: bool = False
+    leaving: bool = False
+    """Whether it was told to stop and has not ended yet."""
+    gone_at: datetime | None = None
+    """When it was first missed; None while it is there."""
+    inspected: bool = True
+    """Whether Docker told its settings; if not, ``unreachable`` says why."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +91,18 @@ class Server:
     address: Address
     port: int
     proto: Proto = "http"
+    state: ServerState = "ready"
+    spare: bool = False
+    """Whether it is let in where no other server of its pool is ready."""
+    network: str = ""
+    """Where its address is, for people to read."""
+
+    @property
+    def place(self) -> str:
+        """Where it is and how it stands, for people to read."""
+        state = {"drain": "draining", "maint": "out of rotation"}.get(self.state, "")
+        remarks = ", ".join(filter(None, (self.network, state)))
+        return f"{self.address}:{self.port}{f' ({remarks})' if remarks else ''}"
 
     @property
     def parameters(self) -> str:
@@ -209,5 +246,5 @@ def _sentence(host: str, routes: list[Route], backends: Mapping[str, Backend]) -
 def _pool(backend: Backend | None) -> str:
     if backend is None:
         return "closed"
-    servers = ", ".join(f"{server.address}:{server.port}" for server in backend.servers)
+    servers = ", ".join(server.place for server in backend.servers)
     return f"served by {backend.title} ({servers or 'no server'})"

@@ -91,6 +91,7 @@ class Proxy:
                 "LIVE_FOLDER": str(folder / "live"),
                 "DEFAULT_CERT_SANS": "localhost,127.0.0.1",
                 "ENABLE_IPV6": "no",
+                "ROUTE_GRACE": "0s",
                 **environment,
             }
         )
