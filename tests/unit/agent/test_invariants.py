@@ -17,8 +17,8 @@ from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import World, decide
 from proxy_agent.routing.model import Service
 from proxy_agent.routing.render import CRT_LIST, TLS_MAP
-from proxy_agent.tls.bundle import Bundle
 from proxy_agent.server_states import RunningServer
+from proxy_agent.tls.bundle import Bundle
 from tests.unit.agent.fakes import NOW, RENDERER, SELF_SIGNED, FakeDisk, FakeHAProxy, House, bundle, service
 
 SERVICES = (

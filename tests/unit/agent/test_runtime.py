@@ -9,8 +9,8 @@ from socketserver import BaseRequestHandler, ThreadingMixIn, UnixStreamServer
 import pytest
 
 from proxy_agent.daemon.errors import OperationalError
-from proxy_agent.routing.render import CRT_LIST, MAPS, PLAIN_MAP, TLS_MAP
 from proxy_agent.routing.model import ServerState
+from proxy_agent.routing.render import CRT_LIST, MAPS, PLAIN_MAP, TLS_MAP
 from proxy_agent.runtime import CrtListLine, Running, Runtime, RuntimeRefusal, RuntimeUnreachable
 from proxy_agent.server_states import RunningServer
 
