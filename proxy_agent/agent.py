@@ -11,7 +11,7 @@ from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
-from proxy_agent.decision import Decision, World, decide
+from proxy_agent.decision import Decision, World, decide, proxy_of
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
 from proxy_agent.routing.lingering import followed, grace_ends
@@ -167,10 +167,7 @@ class Agent:
         )
         default_path = str(self._deployment.default_certificate)
         path_of = self._deployment.certificate_path
-        ports = (self._settings.http_port, self._settings.https_port)
-        return decide(
-            world, self._templates, path_of, default_path, self._settings.force_ssl, ports, self._settings.docker_health
-        )
+        return decide(world, self._templates, path_of, default_path, proxy_of(self._settings))
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration

@@ -9,8 +9,9 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
 from proxy_agent.routing.claims import Proxy
-from proxy_agent.routing.model import DockerHealth, Routing, Service
+from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
+from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.selection import Selection, select
 
@@ -48,17 +49,12 @@ def decide(
     templates: Templates,
     path_of: Callable[[str], str],
     default_path: str,
-    force_ssl: bool | None,
-    ports: tuple[int, int] = (80, 443),
-    docker_health: DockerHealth = "use",
+    proxy: Proxy,
 ) -> Decision:
-    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept.
-
-    *ports* are those of plain HTTP and of TLS.
-    """
+    """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
     selection = select(sources, _custom_default(world, sources), world.self_signed, world.now)
-    routing = build(world.services, selection.names, Proxy(force_ssl, *ports, docker_health=docker_health))
+    routing = build(world.services, selection.names, proxy, selection.trusted)
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     expired = (
@@ -78,6 +74,18 @@ def decide(
         routing=routing,
         selection=selection,
         skipped=(*routing.skipped, *world.found.skipped, *refusals, *expired),
+    )
+
+
+def proxy_of(settings: Settings) -> Proxy:
+    """What the proxy itself is told, as far as it decides about routes."""
+    return Proxy(
+        force_ssl=settings.force_ssl,
+        http_port=settings.http_port,
+        https_port=settings.https_port,
+        docker_health=settings.docker_health,
+        policy=settings.policy,
+        server=settings.server,
     )
 
 

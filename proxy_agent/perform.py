@@ -20,7 +20,7 @@ from proxy_agent.reconcile import (
     WriteFile,
 )
 from proxy_agent.routing.model import ServerState
-from proxy_agent.routing.render import CONFIGURATION, SERVER_CHECK, Configuration
+from proxy_agent.routing.render import CONFIGURATION, Configuration
 from proxy_agent.runtime import CrtListLine, RuntimeRefusal, Verdict
 from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer, ServerAction, SetServerState
 from proxy_agent.tls.bundle import Bundle
@@ -156,7 +156,7 @@ class Performer:
     def _change_server(self, action: ServerAction) -> None:
         match action:
             case AddServer(backend, server, parameters, state):
-                self._runtime.add_server(backend, server, f"{parameters} {SERVER_CHECK}", state)
+                self._runtime.add_server(backend, server, parameters, state)
             case MoveServer(backend, server, address, port):
                 self._runtime.move_server(backend, server, address, port)
             case SetServerState(backend, server, state):

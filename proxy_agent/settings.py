@@ -10,12 +10,11 @@ from pydantic import BeforeValidator, Field
 
 from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.log import LogFormat
-from proxy_agent.routing.model import DockerHealth
+from proxy_agent.settings_discovery import DiscoverySettings
+from proxy_agent.settings_services import ServiceSettings
 from proxy_agent.tls.names import Identifier, parse_identifier
 
 YES_OR_NO = "yes or no"
-_FILTERS = ("ancestor", "before", "expose", "health", "id", "is-task", "label", "name", "network", "since", "volume")
-"""Of Docker's filters for containers those that choose among running ones."""
 
 
 def _parse_sans(text: object) -> tuple[Identifier, ...]:
@@ -33,15 +32,6 @@ def _parse_service_name(text: object) -> str:
     return str(text)
 
 
-def _parse_filters(text: object) -> tuple[tuple[str, str], ...]:
-    """The filters of *text*, comma separated; Docker itself would refuse every question with a wrong one."""
-    pairs = [item.strip().partition("=") for item in str(text).split(",") if item.strip()]
-    for name, _, value in pairs:
-        if name not in _FILTERS or not value:
-            raise ValueError(f"{name[:40]!r} is no filter for running containers with a value")
-    return tuple((name, value.strip()) for name, _, value in pairs)
-
-
 def has_ipv6() -> bool:
     """Whether the kernel has IPv6 at all; a container without an IPv6 address still binds."""
     try:
@@ -51,13 +41,12 @@ def has_ipv6() -> bool:
     return True
 
 
-Filters = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_parse_filters)]
 Sans = Annotated[tuple[Identifier, ...], BeforeValidator(_parse_sans)]
 ServiceName = Annotated[str, BeforeValidator(_parse_service_name)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Settings(environment.Settings):
+class Settings(DiscoverySettings, ServiceSettings):
     """What the HAProxy container is told; one field for each variable, in the order of the manual."""
 
     default_cert_sans: Sans = Field(
@@ -89,30 +78,6 @@ class Settings(environment.Settings):
         default="letsencrypt",
         description="The service that answers challenges, as Docker's DNS knows it.",
     )
-    docker_health: DockerHealth = Field(
-        alias="DOCKER_HEALTH",
-        default="use",
-        description=(
-            "What the HEALTHCHECK of a container counts for. `use`: starting and unhealthy ones get no requests while "
-            "another of the same service can take them; `require`: none at all; `ignore`: HAProxy's own check decides."
-        ),
-        json_schema_extra={"accepts": "use, ignore or require"},
-    )
-    docker_container_filters: Filters = Field(
-        alias="DOCKER_CONTAINER_FILTERS",
-        default=(),
-        description="Look only at containers that Docker finds with these filters, such as `label=tier=web`.",
-        json_schema_extra={
-            "accepts": "filters of 'docker ps' such as name=value, separated by commas",
-            "default_text": "",
-        },
-    )
-    prefer_ipv6_network: bool = Field(
-        alias="PREFER_IPV6_NETWORK",
-        default=False,
-        description="Reach containers that have both an IPv4 and a global IPv6 address by the latter.",
-        json_schema_extra={"accepts": YES_OR_NO, "default_text": "no"},
-    )
     resync_interval: environment.Duration = Field(
         alias="RESYNC_INTERVAL",
         default=environment.parse_duration("60s"),
@@ -143,10 +108,6 @@ class Settings(environment.Settings):
     issued_folder: Path = Field(alias="CERTS_FOLDER", default=Path("/certs"), exclude=True)
     custom_folder: Path = Field(alias="CERT_FOLDER", default=Path("/custom-certs"), exclude=True)
     live_folder: Path = Field(alias="LIVE_FOLDER", default=Path("/host-certbot/live"), exclude=True)
-    route_grace: environment.Duration = Field(
-        alias="ROUTE_GRACE", default=environment.parse_duration("90s"), exclude=True
-    )
-    """How long routes outlive the last container of a service: longer than Docker waits before it restarts one."""
     enable_ipv6: bool = Field(alias="ENABLE_IPV6", default_factory=has_ipv6, exclude=True)
 
     @property

@@ -1,79 +1,48 @@
 """From services to routing: who answers for which place, decided alike whatever order Docker lists them in."""
 
-import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Set
+from dataclasses import replace
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.admission import admitted
 from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import asks_for_routes, doubts_about_ports, exposed_port, server_port
-from proxy_agent.routing.model import (
-    NO_ROUTE,
-    Backend,
-    Container,
-    DockerHealth,
-    Place,
-    Reach,
-    Redirect,
-    Rewrite,
-    Route,
-    Routing,
-    Rule,
-    Server,
-    Service,
-)
-from proxy_agent.routing.options import server_proto
-from proxy_agent.routing.rotation import health_policy, in_rotation, standing
+from proxy_agent.routing.metadata import asks_for_routes
+from proxy_agent.routing.model import NO_ROUTE, Backend, Place, Redirect, Route, Routing, Rule, Service
+from proxy_agent.routing.pools import Pools
 from proxy_agent.tls.names import DnsName
 
-_LONGEST_SLUG = 40
-_LONGEST_TITLE = 100
 
-Pool = tuple[tuple[tuple[str, Reach], ...], Rewrite | None]
-"""The services, by name and sorted, that answer together, how each is reached, and what is done to the path."""
-
-Servers = Mapping[tuple[str, Reach], tuple[tuple[Server, ...], tuple[Skipped, ...]]]
-"""The servers of a service as one route reaches them, and why some of its containers are none."""
-
-
-def build(services: Iterable[Service], covered: Set[DnsName], proxy: Proxy) -> Routing:
+def build(
+    services: Iterable[Service],
+    covered: Set[DnsName],
+    proxy: Proxy,
+    trusted: Set[DnsName] = frozenset(),
+) -> Routing:
     """Decide the routing of *services*.
 
-    *covered* are the names of installed certificates other than the default one. A host without a scheme is
-    redirected to https once they cover it; the proxy's FORCE_SSL makes that always or never, the service's own
-    settings come before it. Services that ask for the same place with the same weight serve it together, as one
-    pool; a higher weight takes it whole.
+    *covered* are the names of installed certificates other than the default one, *trusted* those of them that
+    browsers are meant to trust. A host without a scheme is redirected to https once it is covered; the proxy's
+    FORCE_SSL makes that always or never, the service's own settings come before it. Services that ask for the same
+    place with the same weight serve it together, as one pool; a higher weight takes it whole.
     """
     services, unread = admitted(services)
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
     claims, moved = on_tls_ports(claim for found, _ in read for claim in found)
-    servers = {
-        (name, reach): _servers(by_name[name], reach, proxy.docker_health)
-        for name, reach in dict.fromkeys((claim.service, claim.reach) for claim in claims)
-    }
-    winners, outdone = _winners(claims, servers)
-    pools = {_pool(group): _backend(_pool(group), servers) for group in winners.values()}
-    rules = tuple(sorted((_rule(group, pools, winners, proxy) for group in winners.values()), key=_order))
-    names = _covered_names(rules, covered)
+    pools = Pools(by_name, claims, proxy)
+    winners, outdone = _winners(claims, pools)
+    rules = _pinned(_rule(group, pools, winners, proxy) for group in winners.values())
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
-    told = (
-        *unread,
-        *moved,
-        *outdone,
-        *elsewhere,
-        *(item for _, doubts in (*read, *servers.values()) for item in doubts),
-    )
+    told = (*unread, *moved, *outdone, *elsewhere, *pools.doubts, *(item for _, doubts in read for item in doubts))
     return Routing(
-        backends=tuple(sorted(pools.values(), key=lambda backend: backend.name)),
+        backends=pools.backends,
         routes=tuple(sorted({_route(rule, covered) for rule in rules})),
         skipped=tuple(sorted(set(told))),
         rules=rules,
-        covered=names,
+        covered=_covered_names(rules, covered, trusted),
     )
 
 
@@ -91,31 +60,7 @@ def _out_of_reach(service: Service) -> Iterator[Skipped]:
         yield Skipped(f"{service.name} ({container.name})", container.unreachable)
 
 
-def _servers(service: Service, reach: Reach, default: DockerHealth) -> tuple[tuple[Server, ...], tuple[Skipped, ...]]:
-    servers: list[Server] = []
-    skipped: list[Skipped] = []
-    for container in service.containers:
-        policy, doubt = health_policy(container, default)
-        doubts = [doubt] if doubt else []
-        try:
-            servers.append(_server(container, reach, policy))
-            doubts += doubts_about_ports(container, named=reach.port is not None)
-        except ValueError as error:
-            doubts.append(str(error))
-        skipped += (Skipped(f"{service.name} ({container.name})", doubt) for doubt in doubts)
-    return tuple(sorted(servers)), tuple(skipped)
-
-
-def _server(container: Container, reach: Reach, policy: DockerHealth) -> Server:
-    if container.address is None:
-        raise ValueError(container.unreachable)
-    port = (reach.port or exposed_port(container)) if reach.from_route else server_port(container)
-    proto = reach.proto if reach.from_route else server_proto(container)
-    state, spare = standing(container, policy)
-    return Server(_slug(container.name), container.address, port, proto, state, spare, container.network)
-
-
-def _winners(claims: Iterable[Claim], servers: Servers) -> tuple[dict[Place, tuple[Claim, ...]], list[Skipped]]:
+def _winners(claims: Iterable[Claim], pools: Pools) -> tuple[dict[Place, tuple[Claim, ...]], list[Skipped]]:
     """Who gets each place, sorted by service, and a word to those who do not.
 
     A service that HAProxy cannot reach has its hosts answered with 503, but takes none from one that it can.
@@ -126,19 +71,14 @@ def _winners(claims: Iterable[Claim], servers: Servers) -> tuple[dict[Place, tup
     winners: dict[Place, tuple[Claim, ...]] = {}
     told: list[Skipped] = []
     for place, rivals in by_place.items():
-        known = [claim for claim in rivals if servers[claim.service, claim.reach][0]] or rivals
+        known = [claim for claim in rivals if pools.has_servers(claim)] or rivals
         # Who ended a moment ago shares what it shared before, but takes nothing from one that is there.
-        able = [claim for claim in known if _is_there(servers[claim.service, claim.reach][0])] or known
-        heaviest = max(claim.weight for claim in able)
+        heaviest = max(claim.weight for claim in [c for c in known if pools.has_somebody(c)] or known)
         able = [claim for claim in known if claim.weight <= heaviest]
         winners[place] = tuple(sorted((c for c in able if c.weight == heaviest), key=lambda claim: claim.service))
         told += _outdone(winners[place], [claim for claim in able if claim.weight < heaviest])
         told += _shared(winners[place])
     return winners, told
-
-
-def _is_there(servers: Iterable[Server]) -> bool:
-    return any(server.state != "gone" for server in servers)
 
 
 def _outdone(winners: tuple[Claim, ...], losers: Iterable[Claim]) -> Iterator[Skipped]:
@@ -154,62 +94,70 @@ def _shared(claims: tuple[Claim, ...]) -> Iterator[Skipped]:
         yield Skipped(names, f"{claims[0].place} is asked for in several projects, they share its requests")
     if len({(claim.rewrite, claim.redirect, claim.code, claim.closed) for claim in claims}) > 1:
         names = " and ".join(claim.service for claim in claims)
-        yield Skipped(names, f"{claims[0].place} is asked for in different ways, what {claims[0].service} says counts")
+        newest = _newest(claims).service
+        yield Skipped(names, f"{claims[0].place} is asked for in different ways, what {newest} says counts")
 
 
-def _pool(claims: tuple[Claim, ...]) -> Pool:
-    return tuple((claim.service, claim.reach) for claim in claims), claims[0].rewrite
+def _newest(claims: Iterable[Claim]) -> Claim:
+    """Who decides where several share a place: the container that was made last, then the first by name."""
+    return min(claims, key=lambda claim: (-claim.created, claim.service))
 
 
-def _backend(pool: Pool, servers: Servers) -> Backend:
-    claimants, rewrite = pool
-    names = [name for name, _ in claimants]
-    pool_servers = tuple(sorted(server for claimant in claimants for server in servers[claimant][0]))
-    # All that tells pools apart is in the digest: the first claimant alone may also stand in another one.
-    parts = [name if not reach.from_route else f"{name} {reach.port} {reach.proto}" for name, reach in claimants]
-    if rewrite:
-        parts += ["", rewrite.prefix, rewrite.destination]
-    # Protocols too: a running server keeps the one it began with.
-    parts += ["", *sorted({server.proto for server in pool_servers})]
-    return Backend(
-        name=f"{_word(names[0])}-{_digest(*parts)}",
-        title=" ".join(map(_printable, names)),
-        servers=in_rotation(pool_servers),
-        rewrite=rewrite,
-    )
-
-
-def _rule(
-    claims: tuple[Claim, ...], pools: Mapping[Pool, Backend], winners: Mapping[Place, object], proxy: Proxy
-) -> Rule:
-    claim = claims[0]
+def _rule(claims: tuple[Claim, ...], pools: Pools, winners: Mapping[Place, object], proxy: Proxy) -> Rule:
+    claim = _newest(claims)
     place = claim.place
-    redirect: Redirect = claim.redirect or "never"
-    if claim.redirect is None and proxy.force_ssl and Place("tls", place.host, place.path) in winners:
-        redirect = "always"
+    backend = None if claim.closed else pools.backend(claims, claim.rewrite)
     return Rule(
         place=place,
         weight=claim.weight,
-        backend=NO_ROUTE if claim.closed else pools[_pool(claims)].name,
-        redirect=redirect,
+        backend=backend.name if backend else NO_ROUTE,
+        redirect=_redirect(claim, backend, Place("tls", place.host, place.path) in winners, proxy),
         code=claim.code,
         implicit=any(other.implicit for other in claims),
     )
+
+
+def _redirect(claim: Claim, backend: Backend | None, has_tls: bool, proxy: Proxy) -> Redirect:
+    """What becomes of plain HTTP; *has_tls*: the same place is served through TLS."""
+    place = claim.place
+    if claim.redirect is None and proxy.force_ssl and has_tls:
+        return "always"
+    ends_in_clear = (
+        claim.redirect in (None, "never") and place.listener == "plain" and not (place.port or place.upgrade)
+    )
+    if ends_in_clear and has_tls and backend and backend.policy.protected:
+        # No password in clear text where there is another way.
+        return "auto"
+    return claim.redirect or "never"
+
+
+def _pinned(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules in order, those on the TLS listener marked whose plain twin leads there or is closed."""
+    rules = tuple(rules)
+    insisting = {(rule.place.host, rule.place.path) for rule in rules if rule.redirect != "never"}
+    return tuple(
+        replace(rule, pinned=_usual_tls(rule.place) and (rule.place.host, rule.place.path) in insisting)
+        for rule in sorted(rules, key=_order)
+    )
+
+
+def _usual_tls(place: Place) -> bool:
+    return place.listener == "tls" and place.port is None
 
 
 def _order(rule: Rule) -> tuple[object, ...]:
     return -rule.weight, rule.place.rank
 
 
-def _covered_names(rules: Iterable[Rule], covered: Set[DnsName]) -> tuple[str, ...]:
-    """Which hosts a rule redirects that leaves it to certificates; where hosts are patterns, all there are."""
+def _covered_names(rules: Iterable[Rule], covered: Set[DnsName], trusted: Set[DnsName]) -> Mapping[str, bool]:
+    """Hosts with certificates, where a rule asks; where hosts are patterns, all there are. Whether they are trusted."""
     names: set[str] = set()
-    for host in {rule.place.host for rule in rules if rule.redirect in ("auto", "closed")}:
+    for host in {rule.place.host for rule in rules if rule.redirect in ("auto", "closed") or rule.pinned}:
         if host.kind is not HostKind.EXACT:
-            return tuple(sorted(names.union(map(str, covered))))
-        if _is_covered(host.text, covered):
+            names |= set(map(str, covered))
+        elif _is_covered(host.text, covered):
             names.add(host.text)
-    return tuple(sorted(names))
+    return {name: _is_covered(name, trusted) for name in sorted(names)}
 
 
 def _is_covered(host: str, covered: Set[DnsName]) -> bool:
@@ -224,22 +172,3 @@ def _route(rule: Rule, covered: Set[DnsName]) -> Route:
     host = f"{place.host}{f':{place.port}' if place.port else ''}{place.path}"
     title = f"{host} (websockets)" if place.upgrade else host
     return Route(place.listener, title, NO_ROUTE if closed else rule.backend, redirect)
-
-
-def _slug(text: str) -> str:
-    """*text* as one word of HAProxy's configuration; what had to be changed gets a digest, so that no two collide."""
-    word = _word(text)
-    return word if word == text else f"{word}-{_digest(text)}"
-
-
-def _word(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_.-]", "_", text)[:_LONGEST_SLUG]
-
-
-def _printable(text: str) -> str:
-    """*text* as one word for people, safe in a comment and in a line of the log."""
-    return re.sub(r"[^!-~]", "?", text)[:_LONGEST_TITLE]
-
-
-def _digest(*texts: str) -> str:
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:8]

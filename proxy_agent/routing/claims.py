@@ -10,6 +10,8 @@ from proxy_agent.routing.model import Container, DockerHealth, Listener, Place, 
 from proxy_agent.routing.multiports import PortRoute, parse_multiports
 from proxy_agent.routing.options import Options, read_options
 from proxy_agent.routing.paths import PathKind, PathPattern
+from proxy_agent.routing.policy import DEFAULT_POLICY, Policy
+from proxy_agent.routing.server_settings import DEFAULT_SERVER, ServerSettings
 from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
 _MOST_PORTS = 8
@@ -26,6 +28,9 @@ class Proxy:
     http_port: int = 80
     https_port: int = 443
     docker_health: DockerHealth = "use"
+    policy: Policy = DEFAULT_POLICY
+    """What holds for services that say nothing else."""
+    server: ServerSettings = DEFAULT_SERVER
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,8 @@ class Claim:
     rewrite: Rewrite | None
     implicit: bool
     reach: Reach
+    created: int = 0
+    """When the container was made that says so: the newest decides where several disagree."""
     closed: bool = False
     """Whether the answer is 503: HTTPS_METHOD=nohttps closes the TLS listener for a host."""
 
@@ -49,7 +56,7 @@ def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[
     """The union over the service's containers, which differ only while a new version replaces an old one."""
     claims: dict[Place, Claim] = {}
     skipped: set[Skipped] = set()
-    for container in sorted(service.containers, key=lambda container: container.name):
+    for container in sorted(service.containers, key=lambda container: (-container.created, container.name)):
         if not asks_for_routes(container):
             continue
         found, doubts = _claims(container, service.name, proxy)
@@ -83,7 +90,8 @@ def _claims(container: Container, service: str, proxy: Proxy) -> tuple[list[Clai
     reasons = [*doubts, *(f"{item.what}: {item.reason}" for item in skipped)]
     for route in routes:
         try:
-            claims += _claims_of_route(route, service, options, proxy)
+            found = _claims_of_route(route, service, options, proxy)
+            claims += (replace(claim, created=container.created) for claim in found)
         except ValueError as error:
             reasons.append(f"VIRTUAL_HOST: {error}")
     if any(route.destination and not route.path.replaceable for route in routes):

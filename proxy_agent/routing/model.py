@@ -9,6 +9,7 @@ from typing import Literal
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.paths import PathPattern
+from proxy_agent.routing.policy import DEFAULT_POLICY, Policy
 
 Address = IPv4Address | IPv6Address
 
@@ -91,6 +92,8 @@ class Server:
     address: Address
     port: int
     proto: Proto = "http"
+    words: tuple[str, ...] = ()
+    """How it is checked and used, in HAProxy's words."""
     state: ServerState = "ready"
     spare: bool = False
     """Whether it is let in where no other server of its pool is ready."""
@@ -107,7 +110,7 @@ class Server:
     @property
     def parameters(self) -> str:
         """What follows the name in a ``server`` line."""
-        return f"{self.address}:{self.port}{_PROTO_PARAMETERS[self.proto]}"
+        return " ".join((f"{self.address}:{self.port}{_PROTO_PARAMETERS[self.proto]}", *self.words))
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def _in_a_format(path: str) -> str:
     return path.replace("%", "%%")
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Backend:
     """A ``backend`` section; its servers may be none, which answers 503."""
 
@@ -163,6 +166,7 @@ class Backend:
     """The services it stands for, for people who read the configuration."""
     servers: tuple[Server, ...]
     rewrite: Rewrite | None = None
+    policy: Policy = DEFAULT_POLICY
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,8 @@ class Rule:
     redirect: Redirect = "never"
     code: int = 301
     """The status of a redirect of anything but GET and HEAD."""
+    pinned: bool = False
+    """On the TLS listener: whether plain HTTP is redirected or closed, so that browsers may insist on https."""
     implicit: bool = False
     """Whether paths of its host that nobody serves are answered with 404, as where VIRTUAL_PATH is set."""
 
@@ -221,8 +227,9 @@ class Routing:
     routes: tuple[Route, ...] = ()
     skipped: tuple[Skipped, ...] = field(default=())
     rules: tuple[Rule, ...] = ()
-    covered: tuple[str, ...] = ()
-    """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates."""
+    covered: Mapping[str, bool] = field(default_factory=dict)
+    """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates; whether browsers trust
+    those."""
 
     def lines(self) -> Mapping[str, str]:
         """A sentence for each host: how it is served, and by whom."""

@@ -2,12 +2,13 @@
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from proxy_agent.routing.access import Credential
 from proxy_agent.routing.lookup import Lookup, compile_lookup
 from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
@@ -22,9 +23,7 @@ PLAIN_PATHS_MAP = "maps/plain-paths.map"
 TLS_PATHS_MAP = "maps/tls-paths.map"
 MAPS = (PLAIN_MAP, PLAIN_PATHS_MAP, REDIRECT_MAP, TLS_MAP, TLS_PATHS_MAP)
 
-SERVER_CHECK = "check inter 2s rise 2 fall 3"
-"""How HAProxy finds out whether a container answers; servers added at run time do not inherit it."""
-
+INTERNAL_NETWORKS = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7", "fe80::/10")
 _HTTPS = 443
 _IDENTITY = re.compile(r"^    setenv COMPANION_CONFIGURATION (\S+)$", re.MULTILINE)
 
@@ -93,7 +92,8 @@ class Templates:
             settings=self._settings,
             https_suffix="" if port == _HTTPS else f":{port}",
             backends=routing.backends,
-            check=SERVER_CHECK,
+            internal_networks=INTERNAL_NETWORKS,
+            userlists=_userlists(routing.backends),
             frontends=lookup.frontends,
         )
 
@@ -109,11 +109,17 @@ def map_file(entries: Mapping[str, str]) -> bytes:
     return "".join(f"{key} {value}\n" for key, value in entries.items()).encode()
 
 
+def _userlists(backends: Iterable[Backend]) -> list[tuple[str, tuple[Credential, ...]]]:
+    """Who may sign in where, each set of users once."""
+    policies = (backend.policy for backend in backends if backend.policy.protected)
+    return sorted({policy.userlist: policy.credentials for policy in policies}.items())
+
+
 def _maps(routing: Routing, lookup: Lookup) -> Mapping[str, Mapping[str, str]]:
     return {
         PLAIN_MAP: lookup.names["plain"],
         PLAIN_PATHS_MAP: lookup.paths["plain"],
-        REDIRECT_MAP: dict.fromkeys(routing.covered, "https"),
+        REDIRECT_MAP: {name: "hsts" if trusted else "https" for name, trusted in routing.covered.items()},
         TLS_MAP: lookup.names["tls"],
         TLS_PATHS_MAP: lookup.paths["tls"],
     }

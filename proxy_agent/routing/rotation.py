@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from proxy_agent.routing.metadata import DOCKER_HEALTH, setting
 from proxy_agent.routing.model import Container, DockerHealth, Server, ServerState
 
 
@@ -17,15 +16,6 @@ def parse_docker_health(text: str) -> DockerHealth:
     if text.lower() not in policies:
         raise ValueError(f"{text[:40]!r} is not used: write one of {', '.join(policies)}")
     return policies[text.lower()]
-
-
-def health_policy(container: Container, default: DockerHealth) -> tuple[DockerHealth, str]:
-    """What the container's HEALTHCHECK counts for, and a doubt where its setting cannot be used, or ''."""
-    text = setting(container, DOCKER_HEALTH)
-    try:
-        return (parse_docker_health(text) if text else default), ""
-    except ValueError as error:
-        return default, f"{DOCKER_HEALTH}: {error}"
 
 
 def standing(container: Container, policy: DockerHealth) -> tuple[ServerState, bool]:

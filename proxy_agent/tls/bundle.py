@@ -15,6 +15,8 @@ from proxy_agent.tls.names import Identifier, covers, parse_dns_name
 
 _KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----.+?-----END (?:[A-Z]+ )?PRIVATE KEY-----", re.DOTALL)
 _CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_REHEARSALS = re.compile(r"\(STAGING\)|Fake LE |Pebble ")
+"""In the issuers of Let's Encrypt's staging server (https://letsencrypt.org/docs/staging-environment) and Pebble's."""
 _UNREADABLE = (
     ValueError,
     UnsupportedAlgorithm,
@@ -43,6 +45,11 @@ class Bundle:
     not_after: datetime
     chain_length: int
     """Certificates above the leaf; 0 for a self-signed one or where the issuer is missing."""
+
+    @property
+    def rehearsal(self) -> bool:
+        """Whether browsers do not trust it and are not meant to: self-signed, or from a staging or test directory."""
+        return self.chain_length == 0 or bool(_REHEARSALS.search(self.issuer))
 
     def covers(self, name: Identifier) -> bool:
         """Whether a client that asks for *name* accepts this certificate's names."""

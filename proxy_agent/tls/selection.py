@@ -19,6 +19,8 @@ class Selection:
     """What a client gets that asks for no name or for an unknown one."""
     names: frozenset[DnsName]
     """All names of the entries."""
+    trusted: frozenset[DnsName]
+    """Those whose certificate is no rehearsal."""
 
 
 def select(
@@ -52,4 +54,5 @@ def select(
         entries=tuple((bundles[name], tuple(sorted(names))) for name, names in sorted(won.items())),
         default=custom_default or (bundles[for_addresses[0][1]] if for_addresses else self_signed),
         names=frozenset(name for names in won.values() for name in names),
+        trusted=frozenset(name for bundle, names in won.items() if not bundles[bundle].rehearsal for name in names),
     )

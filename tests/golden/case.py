@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy_agent.certificates import Found
-from proxy_agent.decision import Decision, World, decide
+from proxy_agent.decision import Decision, World, decide, proxy_of
 from proxy_agent.routing.model import Container, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.settings import load
@@ -53,7 +53,7 @@ class Case:
             now=NOW,
         )
         templates = Templates(TEMPLATES, settings)
-        return decide(world, templates, path_of, f"{STATE}/default.pem", settings.force_ssl)
+        return decide(world, templates, path_of, f"{STATE}/default.pem", proxy_of(settings))
 
     def actual(self) -> str:
         """The second half, as the code has it now."""

@@ -38,8 +38,11 @@ class _Handler(BaseHTTPRequestHandler):
             "headers": [(name.lower(), value) for name, value in self.headers.items()],
         }
         body = json.dumps(received).encode()
-        self.send_response(200)
+        self.send_response(500 if self.path == "/sick" else 200)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if self.path == "/insists":
+            self.send_header("Strict-Transport-Security", "max-age=7")
         self.end_headers()
         self.wfile.write(body)
 

@@ -255,8 +255,18 @@ ITEMS = st.sampled_from(
         *(r"~(?i)^\w+[^a-c\]]*(?=x)(?:y|)\/+?\}$", "~a}", "~}", "~-i", "~--", "~a{0}|[a-]", ".d.test", ":81/x"),
     ]
 )
+
+
+def words(text: str) -> st.SearchStrategy[str]:
+    """Some of the words of *text*, in any order."""
+    return st.lists(st.sampled_from(text.split()), max_size=6).map(" ".join)
+
+
 SAID = st.fixed_dictionaries(
-    {"VIRTUAL_HOST": st.lists(ITEMS | TEXTS | TEXTS.map("~{}".format), max_size=4).map(",".join)},
+    {
+        "VIRTUAL_HOST": st.just("stranger.test")
+        | st.lists(ITEMS | TEXTS | TEXTS.map("~{}".format), max_size=4).map(",".join)
+    },
     optional={
         "VIRTUAL_PATH": TEXTS | st.sampled_from(["/", "/api/", "= /x", "~ ^/a", "~* [.]php$", "^~ /$&()*;'"]),
         "VIRTUAL_HOST_MULTIPORTS": TEXTS | TEXTS.map("a.test: {{/x: {{dest: {}}}}}".format) | st.just("b.test:"),
@@ -265,6 +275,23 @@ SAID = st.fixed_dictionaries(
         "VIRTUAL_HOST_WEIGHT": TEXTS | st.integers(-9, 9).map(str),
         "HTTPS_METHOD": TEXTS | st.sampled_from(["nohttp", "nohttps", "redirect"]),
         **dict.fromkeys(("VIRTUAL_PORT", "FORCE_SSL", "NON_GET_REDIRECT"), TEXTS),
+        "BALANCE": TEXTS | words("uri whole path-only len 3 depth 2 random(3) hdr(a) hash src rdp-cookie url_param x"),
+        "COOKIE": words(
+            "S insert rewrite prefix indirect nocache postonly preserve httponly secure domain .a maxidle 5m"
+        ),
+        "OPTION": TEXTS | words("httpclose , no redispatch persist abortonclose checkcache allbackups forwardfor"),
+        "HTTP_CHECK": TEXTS | words("GET HEAD /up /%s HTTP/1.0 HTTP/1.1\\r\\nX:\\ %[src]#y"),
+        "HEALTH_CHECK": TEXTS | words("off check inter 2000 rise 2 fall 3 port 80 check-ssl verify none"),
+        "EXTRA_ROUTE_SETTINGS": TEXTS | words("send-proxy-v2 weight 5 maxconn 3 slowstart 5s ssl verify none alpn h2"),
+        "GZIP_COMPRESSION_TYPE": TEXTS | words("text/html application/*+json , text/css"),
+        "HSTS": TEXTS | st.sampled_from(["off", "max-age=1;preload", "max-age=1; includeSubDomains"]),
+        "HTTP_BASIC_AUTH": TEXTS.map("ann:{}".format) | TEXTS.map("{}:x".format),
+        "HTTP_BASIC_AUTH_SECURE": TEXTS.map("ann:{}".format),
+        "MAX_BODY_SIZE": TEXTS | st.integers(0, 2**50).map(str),
+        "KEEPALIVE": TEXTS | st.integers(0, 9).map(str),
+        "NETWORK_ACCESS": TEXTS,
+        "FAILOVER": TEXTS,
+        **{f"TIMEOUT_{name}": TEXTS | words("1 5s 24d") for name in ("CLIENT", "CONNECT", "QUEUE", "SERVER", "TUNNEL")},
     },
 )
 
@@ -276,7 +303,7 @@ def rendered(*services: Service) -> Configuration:
     return Templates(TEMPLATES, told).render(routing, (), "default.pem")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SAID)
 def test_whatever_a_container_says_the_configuration_loads(tmp_path: Path, said: dict[str, str]) -> None:
     """And the lines of others in it, in the maps and in the configuration, are what they were without it."""

@@ -130,7 +130,7 @@ def test_while_haproxy_is_away_its_files_are_put_right(house: House) -> None:
     assert not status.haproxy_running
     house.haproxy.start()
     assert house.haproxy.serves("a.test") == new.serial
-    assert house.haproxy.maps[REDIRECT_MAP] == {"a.test": "https"}
+    assert house.haproxy.maps[REDIRECT_MAP] == {"a.test": "hsts"}
 
 
 def test_a_haproxy_that_stays_away_is_said_once(house: House, caplog: pytest.LogCaptureFixture) -> None:
@@ -186,7 +186,7 @@ def test_a_certificate_takes_effect_and_redirects(house: House, caplog: pytest.L
     status = house.look()
     assert "reload" not in house.haproxy.journal
     assert house.haproxy.serves("a.test") == new.serial
-    assert house.haproxy.maps[REDIRECT_MAP] == {"a.test": "https"}
+    assert house.haproxy.maps[REDIRECT_MAP] == {"a.test": "hsts"}
     assert caplog.messages == [
         f"Clients of a.test now get the certificate issued/a, valid until {new.not_after:%Y-%m-%d %H:%M} UTC.",
         "a.test: http redirected to https, https served by shop (10.0.0.1:80)",

@@ -15,6 +15,7 @@ from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import World, decide
+from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.model import Service
 from proxy_agent.routing.render import CRT_LIST, TLS_MAP
 from proxy_agent.server_states import RunningServer
@@ -51,7 +52,7 @@ def files_of(services: list[Service], bundles: list[Bundle]) -> dict[str, bytes]
     """All that is rendered for a world that lists its parts in this order."""
     found = Found({"issued": tuple(bundles)}, None, (), frozenset())
     world = World(tuple(services), found, SELF_SIGNED, {}, {}, NOW)
-    return dict(decide(world, RENDERER, str, "/state/default.pem", None).desired.configuration.files)
+    return dict(decide(world, RENDERER, str, "/state/default.pem", Proxy()).desired.configuration.files)
 
 
 @settings(max_examples=30)
@@ -390,4 +391,4 @@ class AnyWorld(RuleBasedStateMachine):
 
 
 TestAnyWorld = AnyWorld.TestCase
-TestAnyWorld.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestAnyWorld.settings = settings(max_examples=40, stateful_step_count=20)

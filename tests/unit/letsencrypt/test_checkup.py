@@ -186,7 +186,7 @@ CONFS = st.binary() | st.lists(
 ).map(lambda lines: "\n".join(lines).encode())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=CONFS)
 def test_no_renewal_file_is_too_broken(config: Path, content: bytes) -> None:
     """Whatever the file holds, the lineage is moved aside and nothing else happens."""

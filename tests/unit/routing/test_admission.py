@@ -40,7 +40,7 @@ def test_a_word_that_means_nothing_changes_nothing() -> None:
     """It is told, and the container is served as without it."""
     services, doubts = admitted([shop(proxy__enable="perhaps")])
     assert services == (shop(proxy__enable="perhaps"),)
-    assert [str(doubt) for doubt in doubts] == ["shop (shop-1): proxy.enable: 'perhaps' is neither yes nor no"]
+    assert [str(doubt) for doubt in doubts] == ["shop (shop-1): ENABLE: 'perhaps' is neither yes nor no"]
 
 
 def test_one_replica_may_be_switched_off() -> None:

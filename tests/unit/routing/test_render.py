@@ -37,7 +37,7 @@ def rule(listener: Listener, host: str, redirect: Redirect = "never") -> Rule:
 
 
 RULES = (rule("plain", "a.test", "auto"), rule("tls", "a.test"))
-ROUTING = Routing((SHOP,), rules=RULES, covered=("a.test",))
+ROUTING = Routing((SHOP,), rules=RULES, covered={"a.test": False})
 
 
 def settings(**environment: str) -> Settings:

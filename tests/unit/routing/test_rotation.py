@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from proxy_agent.routing.build import build
 from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.model import Container, DockerHealth, Health, Routing, Server, ServerState, Service
-from proxy_agent.routing.rotation import health_policy, in_rotation, standing
+from proxy_agent.routing.rotation import in_rotation, standing
 
 LONE = Container("shop-1", {"VIRTUAL_HOST": "a.test"}, (80,), ip_address("10.0.0.1"))
 
@@ -46,14 +46,14 @@ def test_whoever_leaves_is_drained_and_whoever_is_paused_is_out() -> None:
 
 def test_the_container_comes_before_the_proxy() -> None:
     """Its own word, else that of the proxy; a word that is none is told and not used."""
-    assert health_policy(LONE, "require") == ("require", "")
-    said = replace(LONE, settings={"DOCKER_HEALTH": "Ignore"})
-    assert health_policy(said, "require") == ("ignore", "")
-    odd = replace(LONE, settings={"proxy.docker-health": "always"})
-    assert health_policy(odd, "use") == (
-        "use",
-        "DOCKER_HEALTH: 'always' is not used: write one of use, ignore, require",
-    )
+    sick = replace(LONE, health="unhealthy")
+    ignoring = replace(sick, settings={"DOCKER_HEALTH": "Ignore", **LONE.settings})
+    assert routing(ignoring, health="require").backends[0].servers[0].state == "ready"
+    odd = routing(replace(sick, settings={"proxy.docker-health": "always", **LONE.settings}), health="require")
+    assert odd.backends[0].servers[0].state == "maint"
+    assert [str(item) for item in odd.skipped] == [
+        "shop (shop-1): DOCKER_HEALTH: 'always' is not used: write one of use, ignore, require"
+    ]
 
 
 servers = st.lists(

@@ -1,0 +1,7 @@
+"""What holds for all tests."""
+
+from hypothesis import settings
+
+# A deadline for each example would make every property test a timed one, which a busy machine fails.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
