@@ -143,7 +143,8 @@ class Runtime:
     def add_server(self, backend: str, server: str, parameters: str, state: ServerState = "ready") -> None:
         """Have one more server, which is taken to be up until its check says otherwise; raises RuntimeRefusal."""
         self._demand(f"add server {backend}/{server} {parameters}", "New server registered.")
-        self._demand_silence(f"enable health {backend}/{server}")
+        if "check" in parameters.split():
+            self._demand_silence(f"enable health {backend}/{server}")
         if state != "maint":
             self.set_server_state(backend, server, state)
 

@@ -255,6 +255,19 @@ def test_a_service_that_returns_soon_changes_nothing(
         assert proxy.worker == worker
 
 
+def test_a_container_without_a_check_is_added_without_a_reload(proxy: Proxy, shop: Origin, blog: Origin) -> None:
+    """HAProxy refuses to enable what is not configured."""
+    settings = {"HEALTH_CHECK": "off"}
+    one, two = pool(shop, blog, {}, {}, **settings).containers
+    proxy.serve(Service("shop", (one,)))
+    proxy.look()
+    worker = proxy.worker
+    proxy.serve(Service("shop", (one, two)))
+    proxy.look()
+    assert answering(proxy) == {"shop", "blog"}
+    assert proxy.worker == worker
+
+
 def _is_down(proxy: Proxy) -> bool:
     lines = proxy.ask("show stat").splitlines()
     return any(",shop-1," in line and ",DOWN," in line for line in lines)

@@ -21,7 +21,7 @@ def test_compose_passes_every_documented_setting(service: str, model: type[envir
     """Whatever the README lists for a container reaches it, and nothing else does."""
     section = re.search(rf"^  {service}:\n(.*?)^  \S", (ROOT / "compose.yaml").read_text(), re.DOTALL | re.MULTILINE)
     assert section
-    passed = re.findall(r"^      ([A-Z_]+): \$\{([A-Z_]+):-\}$", section[1], re.MULTILINE)
+    passed = re.findall(r"^      ([A-Z0-9_]+): \$\{([A-Z0-9_]+):-\}$", section[1], re.MULTILINE)
     assert {inside for inside, _ in passed} == _variables(model)
     assert all(inside == outside for inside, outside in passed)
 
@@ -29,6 +29,6 @@ def test_compose_passes_every_documented_setting(service: str, model: type[envir
 def test_the_example_names_only_variables_that_exist() -> None:
     """Every line of .env.example that can be uncommented is a setting of a container or of compose.yaml."""
     compose = (ROOT / "compose.yaml").read_text()
-    offered = set(re.findall(r"^#([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    offered = set(re.findall(r"^#([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert {"DOMAINS", "EMAIL", "OPTIONS"} <= offered
-    assert offered <= set(re.findall(r"\$\{([A-Z_]+):-", compose))
+    assert offered <= set(re.findall(r"\$\{([A-Z0-9_]+):-", compose))

@@ -370,13 +370,14 @@ class House:
         self.disk = FakeDisk()
         self.haproxy = FakeHAProxy(self.disk)
         self.now = NOW
+        self.settings = SETTINGS
         self.agent = self.another_agent()
 
     def another_agent(self) -> Agent:
         """An agent that remembers nothing but what the disk does, as after its restart."""
         performer = Performer(self.disk, self.haproxy, self.haproxy, self.haproxy.check)
         return Agent(
-            SETTINGS,
+            self.settings,
             RENDERER,
             self.containers,
             self.certificates,
