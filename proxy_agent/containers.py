@@ -95,7 +95,7 @@ class Containers:
         self._inspected = {key: value for key, value in self._inspected.items() if key in listed}
         services: dict[str, list[Container]] = defaultdict(list)
         for identifier, entry in listed.items():
-            if identifier == own["Id"] or not is_there(entry):
+            if identifier == own["Id"] or not is_there(entry) or self._departures.has_ended(identifier):
                 continue
             container = self._container(api, entry, listed, ours)
             if container is not None:

@@ -11,6 +11,8 @@ from typing import Any
 _AT_LEAST = 600.0
 """Seconds that ``docker stop --time`` may grant without anybody being told."""
 _GRACE = 60.0
+_LISTED_LATE = 10.0
+"""Seconds for which the word of an event counts more than the listing: Docker says "die" before it stops listing."""
 _RTMIN, _RTMAX = 34, 64
 _REAL_TIME = re.compile(r"RT(MIN|MAX)(?:([+-])(\d{1,2}))?")
 
@@ -18,8 +20,8 @@ _REAL_TIME = re.compile(r"RT(MIN|MAX)(?:([+-])(\d{1,2}))?")
 @dataclass(frozen=True)
 class _Note:
     container: str
-    signal: int | None
-    """None where the container started or ended: whatever it was told before is over."""
+    action: str
+    signal: int
     at: float
 
 
@@ -35,31 +37,37 @@ class Departures:
         # The thread only appends; what follows from it is worked out where it is asked for, so nothing needs a lock.
         self._notes: SimpleQueue[_Note] = SimpleQueue()
         self._told: dict[str, dict[int, float]] = {}
+        self._ended: dict[str, float] = {}
 
     def note(self, event: Mapping[str, Any]) -> None:
         """Take down what an event of Docker's says about a container that goes or comes; from any thread."""
         actor = event.get("Actor") or {}
         action, container = event.get("Action"), actor.get("ID")
-        if event.get("Type") != "container" or not container:
-            return
-        if action == "kill":
+        if event.get("Type") == "container" and container and action in ("kill", "die", "start"):
             number = parse_signal((actor.get("Attributes") or {}).get("signal", ""))
-            self._notes.put(_Note(container, number, self._clock()))
-        elif action in ("start", "die", "destroy"):
-            self._notes.put(_Note(container, None, self._clock()))
+            self._notes.put(_Note(container, action, number, self._clock()))
 
     def catch_up(self) -> None:
         """Read what was noted so far; call it before Docker is asked for a list, which is then no older."""
         for _ in range(self._notes.qsize()):
             note = self._notes.get()
-            if note.signal is None:
-                self._told.pop(note.container, None)
-            else:
+            if note.action == "kill":
                 self._told.setdefault(note.container, {})[note.signal] = note.at
+                continue
+            # Whatever it was told before is over.
+            self._told.pop(note.container, None)
+            self._ended.pop(note.container, None)
+            if note.action == "die":
+                self._ended[note.container] = note.at
 
     def forget_all_but(self, listed: Collection[str]) -> None:
         """Containers that are not *listed* any more need not be remembered."""
         self._told = {container: told for container, told in self._told.items() if container in listed}
+        self._ended = {container: at for container, at in self._ended.items() if container in listed}
+
+    def has_ended(self, container: str) -> bool:
+        """Whether a container ended a moment ago and is only still listed."""
+        return container in self._ended and self._clock() - self._ended[container] < _LISTED_LATE
 
     def is_leaving(self, container: str, config: Mapping[str, Any]) -> bool:
         """Whether a container was told to stop and may still be at it; *config* is what inspecting it showed."""

@@ -15,7 +15,8 @@ class Wakeup:
 
     A burst of rings is one awakening: wait() returns once *quiet* seconds passed without a further ring, and at
     the latest *at_most* seconds after the first. What cannot wait hurries: then wait() returns at once, but not within
-    *quiet* seconds of the awakening before. SimpleQueue is the one queue whose put() may interrupt itself,
+    *quiet* seconds of the awakening before, and once more when it is quiet, because who is fast may come too early
+    to see all of it. SimpleQueue is the one queue whose put() may interrupt itself,
     so ring() is safe in a signal handler (Python library reference, queue.SimpleQueue.put).
     """
 
@@ -54,6 +55,8 @@ class Wakeup:
         if any(hurried for _, hurried in rings):
             # What came meanwhile is part of it. This is the only reader: what is there can be taken without waiting.
             rings += [self._rings.get() for _ in range(self._rings.qsize())]
+            for reason in sorted({reason for reason, _ in rings}):
+                self.ring(reason)
         self._rested = self._clock() + self._quiet
         return frozenset(reason for reason, _ in rings)
 

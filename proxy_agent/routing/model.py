@@ -103,9 +103,8 @@ class Server:
     @property
     def place(self) -> str:
         """Where it is and how it stands, for people to read."""
-        state = {"drain": "draining", "maint": "out of rotation"}.get(self.state, "")
-        remarks = ", ".join(filter(None, (self.network, state)))
-        return f"{self.address}:{self.port}{f' ({remarks})' if remarks else ''}"
+        standing = {"drain": " (draining)", "maint": " (out of rotation)"}.get(self.state, "")
+        return f"{self.address}:{self.port}{standing}"
 
     @property
     def parameters(self) -> str:

@@ -47,6 +47,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     do_TRACE = do_GET  # noqa: N815
+    do_POST = do_GET  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         """Tests look at answers, not at this."""

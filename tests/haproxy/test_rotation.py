@@ -268,9 +268,37 @@ def test_a_container_without_a_check_is_added_without_a_reload(proxy: Proxy, sho
     assert proxy.worker == worker
 
 
+@pytest.mark.parametrize(("method", "statuses"), [("GET", {200}), ("POST", {200, 502})])
+def test_only_what_may_be_repeated_is_asked_again(proxy: Proxy, shop: Origin, method: str, statuses: set[int]) -> None:
+    """A container took the request and ended: whoever reads is served by another, whoever writes is told."""
+    with swallowing() as port:
+        mute = service("shop", "a.test", port).containers[0]
+        proxy.serve(Service("shop", (mute, replace(mute, name="shop-2", exposed_ports=(shop.port,)))))
+        proxy.look()
+        assert {proxy.plain("a.test", method=method).status for _ in range(6)} == statuses
+
+
 def _is_down(proxy: Proxy) -> bool:
     lines = proxy.ask("show stat").splitlines()
     return any(",shop-1," in line and ",DOWN," in line for line in lines)
+
+
+@contextlib.contextmanager
+def swallowing() -> Iterator[int]:
+    """The port of a server that reads each request and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, contextlib.suppress(OSError):
+                        connection.settimeout(0.5)
+                        connection.recv(65536)
+
+        threading.Thread(target=serve, daemon=True).start()
+        port: int = listener.getsockname()[1]
+        yield port
 
 
 @contextlib.contextmanager

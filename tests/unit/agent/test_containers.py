@@ -437,7 +437,10 @@ def test_a_container_that_was_told_to_stop_is_leaving(tmp_path: Path) -> None:
     assert leaving(event("kill", 1, signal="15"), event("kill", 2, signal="1")) == []
     assert leaving(event("kill", 1, signal="3"), event("kill", 2, signal="15")) == ["blog", "shop"]
     assert leaving() == ["blog", "shop"], "not only at the next look"
-    assert leaving(event("die", 1), event("start", 1)) == ["blog"]
+    assert leaving(event("die", 1)) == ["blog"]
+    assert "shop" not in [service.name for service in containers.services()], "listed for a moment longer"
+    assert leaving(event("start", 1)) == ["blog"]
+    assert "shop" in [service.name for service in containers.services()]
     del daemon.listed[f"{2:064x}"]
     assert leaving() == []
 

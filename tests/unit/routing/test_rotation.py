@@ -11,6 +11,7 @@ from proxy_agent.routing.build import build
 from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.model import Container, DockerHealth, Health, Routing, Server, ServerState, Service
 from proxy_agent.routing.rotation import in_rotation, standing
+from proxy_agent.status import of_routes
 
 LONE = Container("shop-1", {"VIRTUAL_HOST": "a.test"}, (80,), ip_address("10.0.0.1"))
 
@@ -104,6 +105,7 @@ def test_the_proxy_may_require_health_of_all() -> None:
 
 
 def test_how_a_server_stands_is_shown() -> None:
-    """With the network that it is reached on."""
-    (host,) = routing(replace(LONE, network="proxy"), replace(LONE, name="shop-2", leaving=True)).lines().values()
-    assert host == "a.test: http and https served by shop (10.0.0.1:80 (proxy), 10.0.0.1:80 (draining))"
+    """In the log, and in the status with the network that it is reached on."""
+    shown = routing(replace(LONE, network="proxy"), replace(LONE, name="shop-2", network="proxy", leaving=True))
+    assert shown.lines() == {"a.test": "a.test: http and https served by shop (10.0.0.1:80, 10.0.0.1:80 (draining))"}
+    assert of_routes(shown)[0].servers == ("shop-1 10.0.0.1:80 on proxy", "shop-2 10.0.0.1:80 (draining) on proxy")
