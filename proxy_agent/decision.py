@@ -8,6 +8,7 @@ from proxy_agent.certificates import DEFAULT_STEM, Found
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import build
+from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
 from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
@@ -53,7 +54,9 @@ def decide(
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
-    selection = select(sources, _custom_default(world, sources), world.self_signed, world.now)
+    custom = {bundle.name for source in sources for bundle in source if bundle.name.startswith(SOURCE)}
+    chosen, unknown = certificates_by_name(world.services, custom, proxy)
+    selection = select(sources, _custom_default(world, sources), world.self_signed, world.now, chosen)
     routing = build(world.services, selection.names, proxy, selection.trusted)
     crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
@@ -73,7 +76,7 @@ def decide(
         ),
         routing=routing,
         selection=selection,
-        skipped=(*routing.skipped, *world.found.skipped, *refusals, *expired),
+        skipped=(*routing.skipped, *unknown, *world.found.skipped, *refusals, *expired),
     )
 
 

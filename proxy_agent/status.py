@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.files import write_whole
-from proxy_agent.routing.model import Routing
+from proxy_agent.routing.model import SCHEMES, Routing
 from proxy_agent.tls.selection import Selection
 
 
@@ -125,7 +125,7 @@ def _certificate_line(certificate: CertificateStatus) -> str:
 
 
 def _route_line(route: RouteStatus) -> str:
-    scheme = "https" if route.listener == "tls" else "http"
+    scheme = SCHEMES[route.listener]
     destination = "redirected to https" if route.redirect else ", ".join(route.servers) or "no server: 503"
     return f"  {scheme}://{route.host}  {destination}"
 

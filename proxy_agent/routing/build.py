@@ -9,8 +9,9 @@ from proxy_agent.routing.admission import admitted
 from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
 from proxy_agent.routing.hosts import HostKind
 from proxy_agent.routing.metadata import asks_for_routes
-from proxy_agent.routing.model import NO_ROUTE, Backend, Place, Redirect, Route, Routing, Rule, Service
+from proxy_agent.routing.model import NO_ROUTE, Backend, Place, Redirect, Route, Routing, Rule, Service, TcpPort
 from proxy_agent.routing.pools import Pools
+from proxy_agent.routing.tcp import tcp_claims, tcp_ports
 from proxy_agent.tls.names import DnsName
 
 
@@ -27,7 +28,7 @@ def build(
     FORCE_SSL makes that always or never, the service's own settings come before it. Services that ask for the same
     place with the same weight serve it together, as one pool; a higher weight takes it whole.
     """
-    services, unread = admitted(services)
+    services, unclear = admitted(services)
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
@@ -35,13 +36,26 @@ def build(
     pools = Pools(by_name, claims, proxy)
     winners, outdone = _winners(claims, pools)
     rules = _pinned(_rule(group, pools, winners, proxy) for group in winners.values())
+    asked, unread = tcp_claims(service for _, service in sorted(by_name.items()))
+    taken = {proxy.http_port, proxy.https_port, *(rule.place.port for rule in rules if rule.place.port)}
+    tcp, refused = tcp_ports(asked, taken, pools)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
-    told = (*unread, *moved, *outdone, *elsewhere, *pools.doubts, *(item for _, doubts in read for item in doubts))
+    told = (
+        *unclear,
+        *moved,
+        *outdone,
+        *unread,
+        *refused,
+        *elsewhere,
+        *pools.doubts,
+        *(item for _, doubts in read for item in doubts),
+    )
     return Routing(
         backends=pools.backends,
-        routes=tuple(sorted({_route(rule, covered) for rule in rules})),
+        routes=tuple(sorted({*(_route(rule, covered) for rule in rules), *map(_tcp_route, tcp)})),
         skipped=tuple(sorted(set(told))),
         rules=rules,
+        tcp=tcp,
         covered=_covered_names(rules, covered, trusted),
     )
 
@@ -111,7 +125,8 @@ def _rule(claims: tuple[Claim, ...], pools: Pools, winners: Mapping[Place, objec
         place=place,
         weight=claim.weight,
         backend=backend.name if backend else NO_ROUTE,
-        redirect=_redirect(claim, backend, Place("tls", place.host, place.path) in winners, proxy),
+        redirect=_redirect(claim, backend, Place("tls", place.host, place.path, claim.tls_port) in winners, proxy),
+        tls_port=claim.tls_port,
         code=claim.code,
         implicit=any(other.implicit for other in claims),
     )
@@ -172,3 +187,7 @@ def _route(rule: Rule, covered: Set[DnsName]) -> Route:
     host = f"{place.host}{f':{place.port}' if place.port else ''}{place.path}"
     title = f"{host} (websockets)" if place.upgrade else host
     return Route(place.listener, title, NO_ROUTE if closed else rule.backend, redirect)
+
+
+def _tcp_route(port: TcpPort) -> Route:
+    return Route("tcp", f":{port.number}{' (TLS)' if port.tls else ''}", port.backend)

@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
-from proxy_agent.routing.model import Container, DockerHealth, Listener, Place, Reach, Redirect, Rewrite, Service
+from proxy_agent.routing.model import Container, DockerHealth, Listener, Place, Reach, Redirect, Service
 from proxy_agent.routing.multiports import PortRoute, parse_multiports
 from proxy_agent.routing.options import Options, read_options
 from proxy_agent.routing.paths import PathKind, PathPattern
 from proxy_agent.routing.policy import DEFAULT_POLICY, Policy
+from proxy_agent.routing.rewrite import Rewrite
 from proxy_agent.routing.server_settings import DEFAULT_SERVER, ServerSettings
 from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
@@ -46,6 +47,8 @@ class Claim:
     rewrite: Rewrite | None
     implicit: bool
     reach: Reach
+    tls_port: int | None = None
+    """Where a redirect leads; None for the usual port."""
     created: int = 0
     """When the container was made that says so: the newest decides where several disagree."""
     closed: bool = False
@@ -113,7 +116,9 @@ def _routes(container: Container, options: Options) -> tuple[tuple[PortRoute, ..
 def _claims_of_route(route: PortRoute, service: str, options: Options, proxy: Proxy) -> Iterator[Claim]:
     entry, path = route.entry, route.path
     replaces = route.destination and path.replaceable
-    for listener, port, redirect, closed in _ways(entry, options, proxy):
+    external = route.http_port or options.http_port, route.https_port or options.https_port
+    tls_port = _external(external, proxy)[1] if entry.scheme is None and entry.port is None else None
+    for listener, port, redirect, closed in _ways(entry, options, proxy, external):
         yield Claim(
             place=Place(listener, entry.host, path, port, entry.scheme in ("ws", "wss")),
             service=service,
@@ -125,13 +130,26 @@ def _claims_of_route(route: PortRoute, service: str, options: Options, proxy: Pr
             implicit=entry.path.kind is PathKind.ALL and path.kind is not PathKind.ALL,
             reach=route.reach,
             closed=closed,
+            tls_port=tls_port,
         )
 
 
+Ports = tuple[int | None, int | None]
+"""Of plain HTTP and of TLS; None for the usual one."""
 Way = tuple[Listener, int | None, Redirect | None, bool]
 
 
-def _ways(entry: VirtualHost, options: Options, proxy: Proxy) -> Iterator[Way]:
+def _external(ports: Ports, proxy: Proxy) -> Ports:
+    """*ports* as listeners; raises ValueError where one cannot speak what it should."""
+    plain, tls = ports
+    if plain is not None and plain in (tls, proxy.https_port):
+        raise ValueError(f"EXTERNAL_HTTP_PORT={plain} cannot be: that port is TLS")
+    if tls is not None and tls == proxy.http_port:
+        raise ValueError(f"EXTERNAL_HTTPS_PORT={tls} cannot be: that port is plain HTTP")
+    return None if plain == proxy.http_port else plain, None if tls == proxy.https_port else tls
+
+
+def _ways(entry: VirtualHost, options: Options, proxy: Proxy, external: Ports) -> Iterator[Way]:
     """The listeners of an entry, each with its port, its redirect, and whether it is closed there."""
     secure = entry.scheme in ("https", "wss")
     if secure and entry.port == proxy.http_port:
@@ -140,8 +158,9 @@ def _ways(entry: VirtualHost, options: Options, proxy: Proxy) -> Iterator[Way]:
     tls = secure or entry.port == proxy.https_port
     port = None if entry.port in (proxy.http_port, proxy.https_port) else entry.port
     if entry.scheme is None and entry.port is None:
-        yield "plain", None, _redirect(options, proxy), False
-        yield "tls", None, "never", options.without_tls
+        plain_port, tls_port = _external(external, proxy)
+        yield "plain", plain_port, _redirect(options, proxy), False
+        yield "tls", tls_port, "never", options.without_tls
     elif tls:
         yield "tls", port, "never", False
         if options.force_ssl and entry.scheme == "https" and port is None:

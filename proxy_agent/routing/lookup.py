@@ -13,7 +13,8 @@ under a key in the map of the listener, whose value is
   ``=*``                    any other path (in the listener's map)
 
 A site that has nothing for a path leaves the request to the stages after it. RULE is the name of a backend, on the
-plain listener with ``:REDIRECT:CODE`` behind it where the answer may be a redirect, on the other with ``:hsts`` where
+plain listener with ``:REDIRECT:CODE`` behind it where the answer may be a redirect, and ``:PORT`` where that leads
+to another port than the usual one; on the other with ``:hsts`` where
 browsers may be told to come by https alone. A key begins with the port where
 it is not the usual one, with the weight where it is not 0, and with ``ws|`` for requests that upgrade to websockets.
 """
@@ -228,4 +229,6 @@ def _value(rule: Rule, backend: str = "") -> str:
     name = backend or rule.backend
     if rule.pinned:
         return f"{name}:hsts"
-    return name if rule.redirect == "never" else f"{name}:{rule.redirect}:{rule.code}"
+    if rule.redirect == "never":
+        return name
+    return f"{name}:{rule.redirect}:{rule.code}{f':{rule.tls_port}' if rule.tls_port else ''}"

@@ -20,6 +20,10 @@ HTTPS_METHOD = "HTTPS_METHOD"
 NON_GET_REDIRECT = "NON_GET_REDIRECT"
 DOCKER_HEALTH = "DOCKER_HEALTH"
 EXCLUDE_PORTS = "EXCLUDE_PORTS"
+EXTERNAL_HTTP_PORT = "EXTERNAL_HTTP_PORT"
+EXTERNAL_HTTPS_PORT = "EXTERNAL_HTTPS_PORT"
+TCP_PORTS = "TCP_PORTS"
+CERT_NAME = "CERT_NAME"
 ENABLE = "ENABLE"
 NETWORK = "NETWORK"
 SETTINGS = frozenset(
@@ -27,8 +31,8 @@ SETTINGS = frozenset(
         *(VIRTUAL_HOST, VIRTUAL_HOST_WEIGHT, VIRTUAL_PATH, VIRTUAL_DEST, VIRTUAL_PORT, VIRTUAL_PROTO),
         *(VIRTUAL_HOST_MULTIPORTS, FORCE_SSL, HTTPS_METHOD, NON_GET_REDIRECT),
         # Listeners and certificates.
-        *("EXTERNAL_HTTP_PORT", "EXTERNAL_HTTPS_PORT", "TCP_PORTS", EXCLUDE_PORTS),
-        *("SSL_POLICY", "SSL_CERT", "DEFAULT_SSL_CERT", "CERT_NAME"),
+        *(EXTERNAL_HTTP_PORT, EXTERNAL_HTTPS_PORT, TCP_PORTS, EXCLUDE_PORTS),
+        *("SSL_POLICY", "SSL_CERT", "DEFAULT_SSL_CERT", CERT_NAME),
         *("ENABLE_HTTP_ON_MISSING_CERT", "ACME_HTTP_CHALLENGE_LOCATION"),
         # What happens to requests.
         *("BALANCE", "COOKIE", "KEEPALIVE", "HTTP_CHECK", "HEALTH_CHECK", "EXTRA_ROUTE_SETTINGS", "FAILOVER", "OPTION"),
@@ -96,8 +100,9 @@ def setting(container: Container, name: str) -> str:
 
 
 def asks_for_routes(container: Container) -> bool:
-    """Whether it is to be served at all."""
-    return any(setting(container, name) for name in (VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS))
+    """Whether it is to be served at all; TCP_PORTS as a variable may be the application's own, and asks for nothing."""
+    by_label = container.settings.get(label_of(TCP_PORTS), "").strip()
+    return bool(by_label) or any(setting(container, name) for name in (VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS))
 
 
 def server_port(container: Container) -> int:

@@ -10,6 +10,7 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.paths import PathPattern
 from proxy_agent.routing.policy import DEFAULT_POLICY, Policy
+from proxy_agent.routing.rewrite import Rewrite
 
 Address = IPv4Address | IPv6Address
 
@@ -30,6 +31,9 @@ _PROTO_PARAMETERS: Mapping[Proto, str] = {
 
 Redirect = Literal["never", "auto", "always", "closed"]
 """Whether plain HTTP is redirected: "auto" where the host has a certificate, "closed" answers 503 there instead."""
+
+SCHEMES = {"plain": "http", "tls": "https", "tcp": "tcp"}
+"""What people call the listeners."""
 
 NO_ROUTE = "no_route"
 """The backend that answers 503."""
@@ -123,39 +127,6 @@ class Reach:
     """Whether the route itself decides."""
 
 
-@dataclass(frozen=True, order=True)
-class Rewrite:
-    """What becomes of the path on its way to a backend: *destination* takes the place of *prefix*."""
-
-    prefix: str
-    destination: str
-
-    @property
-    def length(self) -> int:
-        """How much of the path is cut off; the slash that ends a prefix is put back by the join."""
-        return len(self.prefix.rstrip("/"))
-
-    @property
-    def header(self) -> str:
-        """The prefix as applications expect it, quoted for a format of HAProxy's."""
-        return _in_a_format(self.prefix.rstrip("/") or "/")
-
-    @property
-    def folder(self) -> str:
-        """The destination that the rest of the path is joined to with one slash, likewise quoted."""
-        return _in_a_format(self.destination.rstrip("/"))
-
-    @property
-    def whole(self) -> str:
-        """The destination where nothing of the path remains, likewise quoted."""
-        return _in_a_format(self.destination)
-
-
-def _in_a_format(path: str) -> str:
-    """*path*, which its parser keeps free of blanks, quotes and backslashes; ``%`` would begin a variable."""
-    return path.replace("%", "%%")
-
-
 @dataclass(frozen=True)
 class Backend:
     """A ``backend`` section; its servers may be none, which answers 503."""
@@ -166,6 +137,18 @@ class Backend:
     servers: tuple[Server, ...]
     rewrite: Rewrite | None = None
     policy: Policy = DEFAULT_POLICY
+    tcp: bool = False
+    """Whether it passes on bytes, not requests."""
+
+
+@dataclass(frozen=True, order=True)
+class TcpPort:
+    """A port that is passed on as it comes."""
+
+    number: int
+    tls: bool
+    """Whether TLS is taken off first."""
+    backend: str
 
 
 @dataclass(frozen=True)
@@ -199,6 +182,8 @@ class Rule:
     weight: int
     backend: str
     redirect: Redirect = "never"
+    tls_port: int | None = None
+    """Where a redirect leads; None for the usual port."""
     code: int = 301
     """The status of a redirect of anything but GET and HEAD."""
     pinned: bool = False
@@ -211,7 +196,7 @@ class Rule:
 class Route:
     """From a host and a path on one listener to a backend, for people to read."""
 
-    listener: Listener
+    listener: Listener | Literal["tcp"]
     host: str
     backend: str
     redirect: bool = False
@@ -226,6 +211,7 @@ class Routing:
     routes: tuple[Route, ...] = ()
     skipped: tuple[Skipped, ...] = field(default=())
     rules: tuple[Rule, ...] = ()
+    tcp: tuple[TcpPort, ...] = ()
     covered: Mapping[str, bool] = field(default_factory=dict)
     """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates; whether browsers trust
     those."""
@@ -240,11 +226,10 @@ class Routing:
 
 
 def _sentence(host: str, routes: list[Route], backends: Mapping[str, Backend]) -> str:
-    schemes: dict[Listener, str] = {"plain": "http", "tls": "https"}
     by_answer: dict[str, list[str]] = {}
     for route in sorted(routes):
         answer = "redirected to https" if route.redirect else _pool(backends.get(route.backend))
-        by_answer.setdefault(answer, []).append(schemes[route.listener])
+        by_answer.setdefault(answer, []).append(SCHEMES[route.listener])
     parts = (f"{' and '.join(names)} {answer}" for answer, names in by_answer.items())
     return f"{host}: {', '.join(parts)}"
 

@@ -2,13 +2,14 @@
 
 ::
 
-    app.example.com:                  # nothing below it: all paths, the port of the container
+    app.example.com:                  # "external_http_port" and "external_https_port" may stand below it too
+                                      # nothing below it: all paths, the port of the container
       "/": {port: 8000}
       "/api/": {port: 9000, proto: http, dest: /}
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import yaml
 
@@ -24,6 +25,7 @@ _NAME = "VIRTUAL_HOST_MULTIPORTS"
 _LONGEST_VALUE = 16_384
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 _KEYS = frozenset({"port", "proto", "dest"})
+_OF_HOSTS = ("external_http_port", "external_https_port")
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class PortRoute:
     path: PathPattern
     destination: str
     reach: Reach
+    http_port: int | None = None
+    """In place of the usual one, or of what the container says for all of its hosts."""
+    https_port: int | None = None
 
 
 def parse_multiports(text: str) -> tuple[tuple[PortRoute, ...], tuple[Skipped, ...]]:
@@ -53,14 +58,18 @@ def parse_multiports(text: str) -> tuple[tuple[PortRoute, ...], tuple[Skipped, .
         try:
             entries = _entries(host)
             paths = _mapping(below, f"what is below {host!r}")
+            external = [_port(paths.get(key)) for key in _OF_HOSTS]
         except ValueError as error:
             skipped.append(Skipped(_NAME, str(error)))
             continue
-        skipped += (Skipped(_NAME, f"{key!r} below {host!r} is not used") for key in paths if not key.startswith("/"))
+        unknown = (key for key in paths if not key.startswith("/") and key not in _OF_HOSTS)
+        skipped += (Skipped(_NAME, f"{key!r} below {host!r} is not used") for key in unknown)
         below_paths = {key: value for key, value in paths.items() if key.startswith("/")} or {"/": ""}
         for path, told in below_paths.items():
             try:
-                routes += (_route(entry, path, told) for entry in entries)
+                routes += (
+                    replace(_route(e, path, told), http_port=external[0], https_port=external[1]) for e in entries
+                )
             except ValueError as error:
                 skipped.append(Skipped(_NAME, f"{path!r} of {host!r}: {error}"))
     return tuple(routes), tuple(skipped)
@@ -101,6 +110,11 @@ def _route(entry: VirtualHost, path: str, told: object) -> PortRoute:
     port, proto, destination = (_word(fields.get(key)) for key in ("port", "proto", "dest"))
     reach = Reach(parse_port(port) if port else None, parse_proto(proto or "http"), from_route=True)
     return PortRoute(entry, parse_virtual_path(path), parse_destination(destination) if destination else "", reach)
+
+
+def _port(value: object) -> int | None:
+    text = _word(value)
+    return parse_port(text) if text else None
 
 
 def _word(value: object) -> str:

@@ -6,6 +6,7 @@ from proxy_agent.routing import metadata
 from proxy_agent.routing.metadata import setting
 from proxy_agent.routing.model import Container, Proto, Redirect
 from proxy_agent.routing.paths import ALL_PATHS, PathPattern, parse_destination, parse_virtual_path
+from proxy_agent.routing.ports import parse_port
 from proxy_agent.routing.reader import Reader
 from proxy_agent.routing.values import parse_switch_or_yes, parse_word
 
@@ -26,6 +27,9 @@ class Options:
     redirect: Redirect | None = None
     """None leaves it to the proxy's setting."""
     without_tls: bool = False
+    http_port: int | None = None
+    """In place of the usual one, for entries without scheme and port."""
+    https_port: int | None = None
     code: int = 301
 
 
@@ -53,6 +57,8 @@ def read_options(container: Container) -> tuple[Options, tuple[str, ...]]:
             force_ssl=force_ssl if not method else None,
             redirect=_METHODS[method] if method else forced[force_ssl],
             without_tls=method == "nohttps",
+            http_port=reader.value(metadata.EXTERNAL_HTTP_PORT, parse_port, None),
+            https_port=reader.value(metadata.EXTERNAL_HTTPS_PORT, parse_port, None),
             code=int(reader.value(metadata.NON_GET_REDIRECT, parse_word("301", "307", "308"), "301")),
         ),
         tuple(reader.doubts),

@@ -1,6 +1,7 @@
 """What HAProxy does with the requests of one backend, apart from passing them on."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 from proxy_agent.routing.access import Credential
@@ -8,6 +9,10 @@ from proxy_agent.routing.balance import is_hash
 from proxy_agent.routing.checks import HttpCheck
 
 HSTS_OFF = "off"
+_TCP_BALANCE = re.compile(r"roundrobin|leastconn|first|source|random(\(\d+\))?|hash src")
+_TCP_OPTIONS = frozenset(
+    {"allbackups", "log-health-checks", "nolinger", "persist", "redispatch", "srvtcpka", "tcp-smart-connect"}
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,15 @@ class Policy:
     def consistent(self) -> bool:
         """Whether servers are chosen by a hash, whose map must bear that servers come and go."""
         return is_hash(self.balance)
+
+    def for_tcp(self) -> "Policy":
+        """The part that means something where there are bytes, not requests."""
+        return Policy(
+            balance=self.balance if _TCP_BALANCE.fullmatch(self.balance) else "",
+            options=tuple(option for option in self.options if option.removeprefix("no ") in _TCP_OPTIONS),
+            timeouts=self.timeouts,
+            internal=self.internal,
+        )
 
     @property
     def hidden(self) -> bool:

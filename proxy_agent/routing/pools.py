@@ -7,12 +7,13 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.claims import Claim, Proxy
 from proxy_agent.routing.hosts import HostKind
 from proxy_agent.routing.metadata import DOCKER_HEALTH, asks_for_routes, doubts_about_ports, exposed_port, server_port
-from proxy_agent.routing.model import Backend, Container, Reach, Rewrite, Server, Service
+from proxy_agent.routing.model import Backend, Container, Reach, Server, Service
 from proxy_agent.routing.naming import digest, printable, slug, word
 from proxy_agent.routing.options import server_proto
 from proxy_agent.routing.policies import policy_of
 from proxy_agent.routing.policy import Policy
 from proxy_agent.routing.reader import Reader
+from proxy_agent.routing.rewrite import Rewrite
 from proxy_agent.routing.rotation import in_rotation, parse_docker_health, standing
 from proxy_agent.routing.server_settings import read_server_settings
 
@@ -28,6 +29,7 @@ class Pool:
     """By name, sorted, each with how it is reached."""
     rewrite: Rewrite | None
     """What is done to the path."""
+    tcp: bool = False
 
 
 class Pools:
@@ -42,8 +44,6 @@ class Pools:
         self.doubts: list[Skipped] = []
         """Why containers are no servers, and settings not used."""
         for claim in claims:
-            if (claim.service, claim.reach) not in self._servers:
-                self._servers[claim.service, claim.reach] = self._reached(claim.service, claim.reach)
             if claim.place.host.kind is HostKind.EXACT:
                 first = min(self._hosts.get(claim.service, claim.place.host.text), claim.place.host.text)
                 self._hosts[claim.service] = first
@@ -55,15 +55,21 @@ class Pools:
 
     def has_servers(self, claim: Claim) -> bool:
         """Whether anybody answers, or did a moment ago."""
-        return bool(self._servers[claim.service, claim.reach])
+        return bool(self._servers_of(claim.service, claim.reach))
 
     def has_somebody(self, claim: Claim) -> bool:
         """Whether anybody is there to answer."""
-        return any(server.state != "gone" for server in self._servers[claim.service, claim.reach])
+        return any(server.state != "gone" for server in self._servers_of(claim.service, claim.reach))
 
     def backend(self, claims: tuple[Claim, ...], rewrite: Rewrite | None) -> Backend:
         """The backend of *claims*, which share a place and are sorted by service."""
-        pool = Pool(tuple((claim.service, claim.reach) for claim in claims), rewrite)
+        return self._kept(Pool(tuple((claim.service, claim.reach) for claim in claims), rewrite))
+
+    def tcp_backend(self, members: tuple[tuple[str, Reach], ...]) -> Backend:
+        """The backend of services that share a port, sorted by name."""
+        return self._kept(Pool(members, None, tcp=True))
+
+    def _kept(self, pool: Pool) -> Backend:
         if pool not in self._backends:
             self._backends[pool] = self._made(pool)
         return self._backends[pool]
@@ -71,7 +77,9 @@ class Pools:
     def _made(self, pool: Pool) -> Backend:
         names = [name for name, _ in pool.members]
         policy = self._policy(names)
-        servers = (server for member in pool.members for server in self._servers[member])
+        if pool.tcp:
+            policy = policy.for_tcp()
+        servers = (server for member in pool.members for server in self._servers_of(*member))
         if policy.cookie:
             servers = (replace(server, words=(*server.words, "cookie", digest(server.name))) for server in servers)
         found = tuple(sorted(servers))
@@ -80,13 +88,14 @@ class Pools:
         if pool.rewrite:
             parts += ["", pool.rewrite.prefix, pool.rewrite.destination]
         # Protocols too: a running server keeps the one it began with.
-        parts += ["", *sorted({server.proto for server in found})]
+        parts += ["", *sorted({server.proto for server in found}), *(["tcp"] if pool.tcp else [])]
         return Backend(
             name=f"{word(names[0])}-{digest(*parts)}",
             title=" ".join(map(printable, names)),
             servers=in_rotation(found),
             rewrite=pool.rewrite,
             policy=policy,
+            tcp=pool.tcp,
         )
 
     def _policy(self, names: list[str]) -> Policy:
@@ -97,6 +106,11 @@ class Pools:
             return policy
         hosts = [self._hosts[name] for name in names if name in self._hosts]
         return replace(policy, http_check=policy.http_check.naming(min(hosts, default=_WITHOUT_NAME)))
+
+    def _servers_of(self, name: str, reach: Reach) -> tuple[Server, ...]:
+        if (name, reach) not in self._servers:
+            self._servers[name, reach] = self._reached(name, reach)
+        return self._servers[name, reach]
 
     def _reached(self, name: str, reach: Reach) -> tuple[Server, ...]:
         servers: list[Server] = []

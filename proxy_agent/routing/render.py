@@ -95,6 +95,7 @@ class Templates:
             internal_networks=INTERNAL_NETWORKS,
             userlists=_userlists(routing.backends),
             frontends=lookup.frontends,
+            tcp=routing.tcp,
         )
 
 

@@ -1,12 +1,13 @@
 """Which certificate answers for which name, when several could."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from proxy_agent.tls.bundle import Bundle
-from proxy_agent.tls.names import DnsName, Identifier
+from proxy_agent.tls.names import DnsName, Identifier, covers, parse_dns_name
 
 
 @dataclass(frozen=True)
@@ -24,13 +25,18 @@ class Selection:
 
 
 def select(
-    sources: Sequence[Sequence[Bundle]], custom_default: Bundle | None, self_signed: Bundle, now: datetime
+    sources: Sequence[Sequence[Bundle]],
+    custom_default: Bundle | None,
+    self_signed: Bundle,
+    now: datetime,
+    chosen: Mapping[DnsName, str] = MappingProxyType({}),
 ) -> Selection:
     """Give each name to one bundle of *sources*, which come in order of precedence.
 
-    A valid certificate beats an expired one whatever its source, then the earlier source wins, then the later
-    expiry. Clients that connect to an IP address send no server name (RFC 6066 section 3), so where the operator
-    gave no default of their own, a certificate for an address serves as the default before *self_signed* does.
+    What is *chosen* for a name, by the name of the bundle, comes first, whatever names it carries. A valid
+    certificate beats an expired one whatever its source, then the earlier source wins, then the later expiry. Clients
+    that connect to an IP address send no server name (RFC 6066 section 3), so where the operator gave no default of
+    their own, a certificate for an address serves as the default before *self_signed* does.
     """
 
     def rank(candidate: tuple[int, Bundle]) -> tuple[bool, int, float, str]:
@@ -42,11 +48,14 @@ def select(
     for _, bundle in sorted(candidates, key=rank):
         for identifier in bundle.identifiers:
             winners.setdefault(identifier, bundle)
+    bundles = {bundle.name: bundle for _, bundle in candidates}
+    winners |= {name: bundles[of] for name, of in chosen.items() if of in bundles}
+    for name, bundle in _called_like(sources, winners):
+        winners[name] = bundle
     won: dict[str, list[DnsName]] = defaultdict(list)
     for identifier, bundle in winners.items():
         if isinstance(identifier, str):
             won[bundle.name].append(identifier)
-    bundles = {bundle.name: bundle for _, bundle in candidates}
     for_addresses = sorted(
         (str(identifier), bundle.name) for identifier, bundle in winners.items() if not isinstance(identifier, str)
     )
@@ -56,3 +65,17 @@ def select(
         names=frozenset(name for names in won.values() for name in names),
         trusted=frozenset(name for bundle, names in won.items() if not bundles[bundle].rehearsal for name in names),
     )
+
+
+def _called_like(
+    sources: Sequence[Sequence[Bundle]], winners: Mapping[Identifier, Bundle]
+) -> Iterator[tuple[DnsName, Bundle]]:
+    """The operator's files that are called like a host which no certificate covers, as nginx-proxy takes them."""
+    for bundle in (bundle for source in sources for bundle in source):
+        source, _, stem = bundle.name.partition("/")
+        try:
+            name = parse_dns_name(stem)
+        except ValueError:
+            continue
+        if source == "custom" and "." in name and not any(covers(identifier, name) for identifier in winners):
+            yield name, bundle

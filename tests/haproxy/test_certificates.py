@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.certificate_authority import CertificateAuthority
 from tests.haproxy.origin import Origin
 from tests.haproxy.proxy import Proxy, service, visitors
+from tests.haproxy.worlds import service_with
 
 
 def loaded(proxy: Proxy) -> list[str]:
@@ -315,3 +316,14 @@ def test_old_protocols_are_refused(proxy: Proxy) -> None:
         context.wrap_socket(connection) as tls,
     ):
         assert tls.version() == "TLSv1.2"
+
+
+def test_a_container_names_its_certificate(proxy: Proxy, shop: Origin) -> None:
+    """CERT_NAME: handshakes for its host show that file, and the host counts as covered."""
+    chosen = proxy.authority.issue("elsewhere.test")
+    (proxy.settings.custom_folder / "mine.pem").write_bytes(chosen.bundle_pem)
+    proxy.publish("a", "a.test")
+    proxy.serve(service_with("shop", shop.port, VIRTUAL_HOST="a.test", CERT_NAME="mine"))
+    assert proxy.look_until_calm().problems == ()
+    assert proxy.serial("a.test") == chosen.serial
+    assert proxy.plain("a.test").status == 301

@@ -121,10 +121,12 @@ def test_the_worker_can_be_asked_for_the_identity() -> None:
     assert f"    setenv COMPANION_CONFIGURATION {configuration.identity}\n" in text(configuration)
 
 
-@pytest.mark.parametrize(("port", "suffix"), [("443", "%[pathq]"), ("8443", ":8443%[pathq]")])
-def test_a_redirect_names_the_port_where_it_is_not_the_usual_one(port: str, suffix: str) -> None:
+@pytest.mark.parametrize(("port", "named"), [("443", False), ("8443", True)])
+def test_a_redirect_names_the_port_where_it_is_not_the_usual_one(port: str, named: bool) -> None:
     """https://a.test:443/ would be a second address of the same page."""
-    assert f"redirect location https://%[var(txn.host)]{suffix} code 301" in text(rendered(HTTPS_PORT=port))
+    configuration = text(rendered(HTTPS_PORT=port))
+    assert "redirect location https://%[var(txn.host)]%[var(txn.tls_port)]%[pathq] code 301" in configuration
+    assert (f"set-var(txn.tls_port) str(:{port})" in configuration) is named
 
 
 def test_without_ipv6_nothing_binds_it() -> None:

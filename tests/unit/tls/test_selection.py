@@ -1,12 +1,13 @@
 """proxy_agent.tls.selection."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy_agent.tls.bundle import Bundle
-from proxy_agent.tls.names import parse_identifier
+from proxy_agent.tls.names import DnsName, parse_identifier
 from proxy_agent.tls.selection import Selection, select
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -122,3 +123,32 @@ def test_the_order_of_files_decides_nothing(pair: tuple[Sources, Sources]) -> No
     won = sorted(name for _, names_won in selection.entries for name in names_won)
     asked = {name for source in listed for item in source for name in item.identifiers if isinstance(name, str)}
     assert won == sorted(asked)
+
+
+def test_a_chosen_certificate_comes_first() -> None:
+    """Whatever names it carries, and whoever else covers the name."""
+    sources = [bundle("custom/mine", "other.test")], [bundle("issued/a", "a.test", "b.test")]
+    selection = select(sources, None, SELF_SIGNED, NOW, {DnsName("a.test"): "custom/mine"})
+    assert names(selection) == {"custom/mine": ("a.test", "other.test"), "issued/a": ("b.test",)}
+    assert names(select(sources, None, SELF_SIGNED, NOW, {DnsName("a.test"): "custom/gone"})) == names(chosen(*sources))
+
+
+def test_a_file_called_like_a_host_that_nobody_covers_is_for_that_host() -> None:
+    """As nginx-proxy takes it; where another certificate covers the host, its names decide."""
+    selection = chosen(
+        [bundle("custom/a.test", "internal.test"), bundle("custom/x.w.test", "y.test"), bundle("custom/w", "*.w.test")]
+    )
+    assert names(selection) == {
+        "custom/a.test": ("a.test", "internal.test"),
+        "custom/w": ("*.w.test",),
+        "custom/x.w.test": ("y.test",),
+    }
+
+
+def test_rehearsals_are_told_apart() -> None:
+    """Browsers may insist on what they trust; a staging certificate is not for them."""
+    real, staging, lonely = bundle("issued/a", "a.test"), bundle("issued/b", "b.test"), bundle("custom/c", "c.test")
+    staging = replace(staging, issuer="CN=(STAGING) Pseudo Plum E5,O=(STAGING) Let's Encrypt,C=US")
+    selection = chosen([replace(lonely, chain_length=0)], [real, staging])
+    assert selection.trusted == {"a.test"}
+    assert selection.names == {"a.test", "b.test", "c.test"}
