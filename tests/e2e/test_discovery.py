@@ -1,8 +1,8 @@
 """Containers come, go, stop, pause and fall ill under load, and no visitor notices."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -61,20 +61,18 @@ def test_scaling_up_and_down_costs_no_request_and_no_reload(discovery: Stack) ->
 
 def test_a_container_that_is_stopped_is_drained(discovery: Stack) -> None:
     """It serves for three seconds after the signal, and nobody new is sent there."""
-    stopped, stays = discovery.replicas("web")
+    stopped, _ = discovery.replicas("web")
     worker = discovery.worker()
     with under_load(discovery) as visits:
-        ended = threading.Thread(target=discovery.docker, args=("stop", stopped))
-        ended.start()
-        until(lambda: len(ready(discovery)) == 1, "the drain", 3)
-        assert len(servers(discovery)) == 2, "it is still there"
-        visits.by_container.clear()
-        visits.go_on(200)
-        assert visits.by_container <= {stays[:12]}
-        ended.join()
+        discovery.docker("stop", stopped)
         until(lambda: len(servers(discovery)) == 1, "the end of the server")
     assert visits.failures == []
     assert discovery.worker() == worker
+    said = [line for line in discovery.log("haproxy").splitlines() if f"{HOST}: " in line]
+    drained = next(number for number, line in enumerate(said) if "(draining)" in line)
+    assert "(draining)" not in said[drained + 1]
+    begin, end = (datetime.fromisoformat(line[:23].replace(",", ".")) for line in said[drained : drained + 2])
+    assert end - begin > timedelta(seconds=2), "drained as soon as it was told to stop, gone when it ended"
 
 
 def test_a_rolling_deployment_costs_no_request_and_no_reload(discovery: Stack) -> None:
