@@ -87,6 +87,9 @@ class Agent:
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
+        self._world: World | None = None
+        self._decision: Decision | None = None
+        """What was decided in the world that was seen last: most looks find the same one."""
         self._routing = Routing()
         self._refusals = Refusals(settings.resync_interval)
         self._failures = 0
@@ -162,12 +165,16 @@ class Agent:
             found=found or self._certificates.found(),
             self_signed=self._certificates.self_signed(self._settings.default_cert_sans, now),
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
-            refused=self._refusals.certificates,
+            refused=dict(self._refusals.certificates),
             now=now,
         )
+        if self._decision and self._world == world and now < self._decision.good_until:
+            return self._decision
         default_path = str(self._deployment.default_certificate)
         path_of = self._deployment.certificate_path
-        return decide(world, self._templates, path_of, default_path, proxy_of(self._settings))
+        decision = decide(world, self._templates, path_of, default_path, proxy_of(self._settings))
+        self._world, self._decision = world, decision
+        return decision
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration

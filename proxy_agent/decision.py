@@ -1,8 +1,8 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from proxy_agent.certificates import DEFAULT_STEM, Found
 from proxy_agent.daemon.errors import Skipped
@@ -16,6 +16,7 @@ from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.selection import Selection, select
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _DEFAULT = "default"
 """The default certificate among those that are kept; all others are called ``SOURCE/STEM``."""
 _CUSTOM_DEFAULT = f"custom/{DEFAULT_STEM}"
@@ -32,7 +33,7 @@ class World:
     """The bundles that HAProxy was given before, by name."""
     refused: Mapping[str, str]
     """Why HAProxy would not take a bundle, by fingerprint."""
-    now: datetime
+    now: datetime = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Decision:
     routing: Routing
     selection: Selection
     skipped: tuple[Skipped, ...]
+    good_until: datetime
+    """When the next certificate expires, which may give its names to another one."""
 
 
 def decide(
@@ -54,7 +57,7 @@ def decide(
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
-    custom = {bundle.name for source in sources for bundle in source if bundle.name.startswith(SOURCE)}
+    custom = {bundle.name for bundle in _everything(sources) if bundle.name.startswith(SOURCE)}
     chosen, unknown = certificates_by_name(world.services, custom, proxy)
     selection = select(sources, _custom_default(world, sources), world.self_signed, world.now, chosen)
     routing = build(world.services, selection.names, proxy, selection.trusted)
@@ -76,8 +79,13 @@ def decide(
         ),
         routing=routing,
         selection=selection,
+        good_until=min((b.not_after for b in _everything(sources) if b.not_after > world.now), default=_NEVER),
         skipped=(*routing.skipped, *unknown, *world.found.skipped, *refusals, *expired),
     )
+
+
+def _everything(sources: Sequence[Sequence[Bundle]]) -> Iterator[Bundle]:
+    return (bundle for source in sources for bundle in source)
 
 
 def proxy_of(settings: Settings) -> Proxy:
@@ -131,6 +139,6 @@ def _custom_default(world: World, sources: Sequence[Sequence[Bundle]]) -> Bundle
     except ValueError:
         return None
     # It may have come from elsewhere: what select() would choose by itself is not the user's.
-    others = {bundle.fingerprint for source in sources for bundle in source if bundle.name != _CUSTOM_DEFAULT}
+    others = {bundle.fingerprint for bundle in _everything(sources) if bundle.name != _CUSTOM_DEFAULT}
     unfit = {world.self_signed.fingerprint, *others, *world.refused}
     return None if kept.fingerprint in unfit else kept

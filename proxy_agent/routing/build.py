@@ -150,14 +150,11 @@ def _pinned(rules: Iterable[Rule]) -> tuple[Rule, ...]:
     """The rules in order, those on the TLS listener marked whose plain twin leads there or is closed."""
     rules = tuple(rules)
     insisting = {(rule.place.host, rule.place.path) for rule in rules if rule.redirect != "never"}
-    return tuple(
-        replace(rule, pinned=_usual_tls(rule.place) and (rule.place.host, rule.place.path) in insisting)
-        for rule in sorted(rules, key=_order)
-    )
 
+    def is_pinned(place: Place) -> bool:
+        return place.listener == "tls" and place.port is None and (place.host, place.path) in insisting
 
-def _usual_tls(place: Place) -> bool:
-    return place.listener == "tls" and place.port is None
+    return tuple(replace(rule, pinned=True) if is_pinned(rule.place) else rule for rule in sorted(rules, key=_order))
 
 
 def _order(rule: Rule) -> tuple[object, ...]:

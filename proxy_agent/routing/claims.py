@@ -1,5 +1,6 @@
 """What each service asks for, place by place, before anybody decides who gets it."""
 
+import functools
 from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,8 @@ from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
 _MOST_PORTS = 8
 """Of its own for one service: each is a socket of HAProxy's."""
+_MOST_REMEMBERED = 4096
+"""Services that are not read anew at every look, though others may have changed."""
 _MOST_PATTERNS = 100
 """That no map can look up, for one service: each is tried on every request that gets as far."""
 
@@ -55,6 +58,7 @@ class Claim:
     """Whether the answer is 503: HTTPS_METHOD=nohttps closes the TLS listener for a host."""
 
 
+@functools.lru_cache(_MOST_REMEMBERED)
 def claims_of(service: Service, proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
     """The union over the service's containers, which differ only while a new version replaces an old one."""
     claims: dict[Place, Claim] = {}

@@ -79,6 +79,10 @@ class Container:
     inspected: bool = True
     """Whether Docker told its settings; if not, ``unreachable`` says why."""
 
+    def __hash__(self) -> int:
+        """By what tells it apart: what was decided for it is remembered."""
+        return hash((self.name, self.address, self.created))
+
 
 @dataclass(frozen=True)
 class Service:

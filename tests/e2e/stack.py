@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from pathlib import Path
+from typing import Self
 
 from cryptography import x509
 
@@ -33,13 +34,24 @@ class Answer:
     body: str
 
 
-class Stack:
-    """One project of Docker Compose with a network of its own, so that tests run side by side."""
+class Project:
+    """One project of Docker Compose, under a name that nobody else has."""
 
-    def __init__(self, *files: Path) -> None:
+    def __init__(self, *files: Path, **environment: str) -> None:
         self.project = f"companion-e2e-{uuid.uuid4().hex[:8]}"
-        self.environment: dict[str, str] = {"PROXY_NETWORK": self.project}
-        self._files = [ROOT / "compose.yaml", *files]
+        self.environment = environment
+        self._files = files
+
+    @classmethod
+    @contextmanager
+    def running(cls, *files: Path, **environment: str) -> Iterator[Self]:
+        """All its services, removed with everything they made, whatever happens in between."""
+        project = cls(*files, **environment)
+        try:
+            project.up()
+            yield project
+        finally:
+            project.down(volumes=True)
 
     def compose(self, *arguments: str, check: bool = True) -> str:
         """Run ``docker compose`` on this project; its standard output. Fails with all it said."""
@@ -79,6 +91,14 @@ class Stack:
         """Remove the containers and networks, and the volumes if asked."""
         self.compose("down", "--timeout", "20", "--remove-orphans", *(["--volumes"] if volumes else []))
 
+
+class Stack(Project):
+    """The stack itself, with a network of its own, so that tests run side by side."""
+
+    def __init__(self, *files: Path) -> None:
+        super().__init__(ROOT / "compose.yaml", *files)
+        self.environment["PROXY_NETWORK"] = self.project
+
     def run_in(self, service: str, *command: str, check: bool = True) -> str:
         """The output of a command inside a running container."""
         return self.compose("exec", "-T", service, *command, check=check)
@@ -95,6 +115,12 @@ class Stack:
         """What ``companion status --json`` says."""
         status: dict[str, object] = json.loads(self.run_in("haproxy", "companion", "status", "--json"))
         return status
+
+    def problems(self) -> list[str]:
+        """What the agent says is wrong; containers of other stacks on this machine may be among it."""
+        problems = self.status()["problems"]
+        assert isinstance(problems, list)
+        return problems
 
     def worker(self) -> int:
         """The process id of HAProxy's worker, by its runtime API: a reload changes it."""

@@ -31,6 +31,10 @@ class _Handler(BaseHTTPRequestHandler):
         if self.path.startswith("/hold"):
             origin.held.release()
             origin.release.wait()
+        length = int(self.headers.get("Content-Length") or 0)
+        read = 0
+        while read < length and (piece := self.rfile.read(min(1 << 16, length - read))):
+            read += len(piece)
         received = {
             "origin": origin.name,
             "method": self.command,
@@ -41,13 +45,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(500 if self.path == "/sick" else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Body-Length", str(read))
         if self.path == "/insists":
             self.send_header("Strict-Transport-Security", "max-age=7")
         self.end_headers()
         self.wfile.write(body)
 
-    do_TRACE = do_GET  # noqa: N815
-    do_POST = do_GET  # noqa: N815
+    do_TRACE = do_POST = do_GET  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         """Tests look at answers, not at this."""
