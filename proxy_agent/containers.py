@@ -4,7 +4,7 @@ import re
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,7 +18,7 @@ from docker.errors import APIError, DockerException, NotFound
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.departures import Departures
 from proxy_agent.listing import container_of, is_there, service_name, wanted_network
-from proxy_agent.networks import Entry, Position, is_on_host, names_by_id, networks_of, whereabouts
+from proxy_agent.networks import Entry, Position, addresses_of, is_on_host, names_by_id, networks_of, whereabouts
 from proxy_agent.routing.model import Address, Container, Service
 
 _TIMEOUT = 20
@@ -31,6 +31,8 @@ _EVENTS = {
 }
 _URGENT = frozenset({"kill", "die", "pause"})
 """From here on, a request that is sent to the container may be lost."""
+_SHORT_ID = 12
+"""Characters of an id that Docker uses as a host name; fewer may be the beginning of another's."""
 _CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
 _DAEMON_ERRORS = (DockerException, requests.RequestException, OSError)
 _ONE_ANSWER_ERRORS = (APIError, requests.exceptions.JSONDecodeError)
@@ -46,12 +48,15 @@ class Containers:
         self,
         docker_host: str,
         own_id: Callable[[], str],
+        own_addresses: Callable[[], Set[str]] = frozenset,
+        *,
         filters: Filters = (),
         prefers_ipv6: bool = False,
         timeout: int = _TIMEOUT,
     ) -> None:
         self._docker_host = docker_host
         self._own_id = own_id
+        self._own_addresses = own_addresses
         self._filters: dict[str, list[str]] = defaultdict(list)
         for name, value in filters:
             self._filters[name].append(value)
@@ -125,10 +130,12 @@ class Containers:
     def _own_entry(self, api: docker.APIClient, listed: Mapping[str, Entry]) -> Entry:
         """HAProxy's own container, which the filters of others need not let through."""
         own_id = self._own_id()
-        found = [*listed.values(), *(api.containers(filters={"id": own_id}) if self._filters else ())]
-        for entry in found:
-            if entry["Id"].startswith(own_id):
-                return entry  # type: ignore[no-any-return]
+        found: list[Entry] = [*(api.containers() if self._filters else listed.values())]
+        by_id = [entry for entry in found if len(own_id) >= _SHORT_ID and entry["Id"].startswith(own_id)]
+        # No two containers of one host have an address in common.
+        by_address = [entry for entry in found if not addresses_of(entry).isdisjoint(self._own_addresses())]
+        for entry in (*by_id, *by_address):
+            return entry
         raise OperationalError(
             f"Docker does not list the container that HAProxy runs in ({own_id[:12]}), so its networks are not known."
         )
@@ -197,6 +204,15 @@ def _cause(error: BaseException) -> str:
     if isinstance(inner, BaseException):
         return _cause(inner)
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def own_addresses() -> frozenset[str]:
+    """The addresses of the container that this process is in, as Docker wrote them beside its name in /etc/hosts."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        return frozenset()
+    return frozenset(str(address[0]) for *_, address in found) - {"127.0.0.1", "::1"}
 
 
 def own_container_id() -> str:

@@ -50,6 +50,12 @@ def names_by_id(entry: Entry) -> Mapping[str, str]:
     return {network["NetworkID"]: name for name, network in networks_of(entry).items() if network.get("NetworkID")}
 
 
+def addresses_of(entry: Entry) -> frozenset[str]:
+    """All addresses of a container."""
+    fields = ("IPAddress", "GlobalIPv6Address")
+    return frozenset(filter(None, (network.get(field) for network in networks_of(entry).values() for field in fields)))
+
+
 def is_on_host(entry: Entry) -> bool:
     """Whether a container shares the host's network."""
     return _mode(entry) == _HOST

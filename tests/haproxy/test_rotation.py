@@ -100,6 +100,30 @@ def test_a_websocket_goes_on_while_its_container_leaves(proxy: Proxy, shop: Orig
             assert tunnel.recv(10) == b"two"
 
 
+def test_sticky_sessions_finish_where_they_began(proxy: Proxy, shop: Origin, blog: Origin) -> None:
+    """As long as their container is up to it: from one that leaves they go when it ends, from a sick one at once."""
+    sticky = {"COOKIE": "SRV insert indirect nocache"}
+    proxy.serve(pool(shop, blog, WELL, WELL, **sticky))
+    proxy.look()
+    answers = [proxy.plain("a.test") for _ in range(8)]
+    first = next(answer for answer in answers if answer.received["origin"] == "blog")
+    cookie = {"Cookie": first.headers["set-cookie"].partition(";")[0]}
+
+    def asked() -> set[str]:
+        return {proxy.plain("a.test", headers=cookie).received["origin"] for _ in range(4)}
+
+    assert asked() == {"blog"}
+    proxy.serve(pool(shop, blog, WELL, LEAVING, **sticky))
+    proxy.look()
+    assert asked() == {"blog"}
+    proxy.serve(pool(shop, blog, WELL, SICK, **sticky))
+    proxy.look()
+    assert asked() == {"shop"}
+    proxy.serve(pool(shop, blog, WELL, WELL, **sticky))
+    proxy.look()
+    assert asked() == {"blog"}
+
+
 def test_the_last_ones_serve_until_they_end(scaled: Proxy, shop: Origin, blog: Origin) -> None:
     """Where all were told to stop, an answer from one that leaves is better than none."""
     scaled.serve(pool(shop, blog, LEAVING, LEAVING))

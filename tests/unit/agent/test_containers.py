@@ -245,7 +245,7 @@ def test_filters_choose_among_the_others(daemon: Daemon) -> None:
     """What they leave out is not served; HAProxy's own container is found all the same."""
     daemon.run(1, "shop", {"web": "10.0.0.5"})
     daemon.run(2, "blog", {"web": "10.0.0.6"})
-    containers = Containers(daemon.host, lambda: f"{PROXY:064x}", (("name", "shop"), ("name", "other")))
+    containers = Containers(daemon.host, lambda: f"{PROXY:064x}", filters=(("name", "shop"), ("name", "other")))
     assert only(containers.services()).name == "shop"
 
 
@@ -340,6 +340,14 @@ def test_the_beginning_of_the_id_will_do(daemon: Daemon) -> None:
     daemon.run(1, "shop", {"web": "10.0.0.5"})
     names = [service.name for service in Containers(daemon.host, lambda: f"{0xABC << 240:064x}"[:12]).services()]
     assert names == ["proxy", "shop"]
+
+
+@pytest.mark.parametrize("own_id", ["haproxy", "0"])
+def test_an_address_tells_who_we_are(daemon: Daemon, own_id: str) -> None:
+    """Where Docker's files are not to be seen and the host name is one of ours, even if an id begins like it."""
+    daemon.run(1, "shop", {"web": "10.0.0.5"})
+    names = [item.name for item in Containers(daemon.host, lambda: own_id, lambda: {"10.0.0.2"}).services()]
+    assert names == ["shop"]
 
 
 def test_the_reason_is_the_innermost_one() -> None:
