@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 
 TIMEOUT = 3.0
 """Seconds for one probe: the way is inside one host or one overlay network."""
+_PROXY_UNKNOWN = b"PROXY UNKNOWN\r\n"
+"""A connection of one's own, in the PROXY protocol (section 2.1): its addresses are taken as they are."""
 _ATTEMPTS = 12
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 5.0
@@ -50,6 +52,7 @@ class LoadBalancer:
         self._folder = folder
         self._sleep = sleep
         self._waiting_for: str | None = ""
+        self._preamble = b""
 
     def wait(self) -> bool:
         """Wait until a token comes back; False after some time, or at once when we have to stop.
@@ -95,7 +98,7 @@ class LoadBalancer:
         A redirect does not do, though a CA would follow it: it could lead to another host (RFC 8555 section 8.3).
         """
         try:
-            response, body = self._fetch(CHALLENGE_PATH + token, len(content))
+            response, body = self._fetch_either_way(CHALLENGE_PATH + token, len(content))
         except socket.gaierror:
             raise NotThrough(f"no container has the name {self._host}") from None
         except TimeoutError:
@@ -107,9 +110,26 @@ class LoadBalancer:
         if reason := _fault(response, body == content):
             raise NotThrough(reason)
 
-    def _fetch(self, path: str, length: int) -> tuple[http.client.HTTPResponse, bytes]:
+    def _fetch_either_way(self, path: str, length: int) -> tuple[http.client.HTTPResponse, bytes]:
+        """With the PROXY protocol or without: who expects it, or does not, hangs up on the other."""
+        try:
+            return self._fetch(path, length, self._preamble)
+        except ConnectionResetError as hung_up:
+            other = b"" if self._preamble else _PROXY_UNKNOWN
+            try:
+                response, body = self._fetch(path, length, other)
+            except (OSError, http.client.HTTPException):
+                raise hung_up from None
+            if response.status == HTTPStatus.BAD_REQUEST:
+                raise
+            self._preamble = other
+            return response, body
+
+    def _fetch(self, path: str, length: int, preamble: bytes) -> tuple[http.client.HTTPResponse, bytes]:
         connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT)
         try:
+            connection.connect()
+            connection.sock.sendall(preamble)
             connection.request("GET", path, headers={"Connection": "close"})
             with connection.getresponse() as response:
                 return response, response.read(length + 1)

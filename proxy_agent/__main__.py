@@ -32,7 +32,7 @@ def main(context: click.Context) -> None:
     except SettingsError as error:
         click.echo(error, err=True)
         context.exit(EXIT_SETTINGS)
-    daemon_log.configure(context.obj.log_format, context.obj.log_level)
+    daemon_log.configure(context.obj.log_format, "debug" if context.obj.debug else context.obj.log_level)
 
 
 @main.command()

@@ -1,22 +1,24 @@
 """The agent: look at containers, certificates and HAProxy; decide; act; sleep until rung."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from proxy_agent import perform, status
 from proxy_agent.certificates import Found
-from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
-from proxy_agent.decision import Decision, World, decide, proxy_of
+from proxy_agent.decision import Decision, World, decide
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.lingering import followed, grace_ends
 from proxy_agent.routing.model import Routing, Service
-from proxy_agent.routing.render import Templates
+from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.runtime import Running
 from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle
@@ -43,6 +45,13 @@ class Certificates(Protocol):
     def self_signed(self, names: tuple[Identifier, ...], now: datetime) -> Bundle: ...
 
 
+class Surroundings(Protocol):
+    """What else the operator put there; see proxy_agent.surroundings for the contracts."""
+
+    def inserts(self) -> tuple[Inserts, tuple[Skipped, ...]]: ...
+    def taken_ports(self, ports: Iterable[int]) -> Mapping[int, str]: ...
+
+
 class Runtime(perform.Runtime, Protocol):
     """The running HAProxy."""
 
@@ -62,10 +71,14 @@ class Deployment(perform.Deployment, Protocol):
     def remembered(self) -> tuple[Service, ...]: ...
 
 
+def _no_extra(_: tuple[Service, ...]) -> Extra:
+    return Extra()
+
+
 class Agent:
     """Keeps HAProxy true to the world: each cycle looks at everything, and events only say when."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each thing outside
         self,
         settings: Settings,
         templates: Templates,
@@ -75,6 +88,8 @@ class Agent:
         runtime: Runtime,
         performer: perform.Performer,
         clock: Callable[[], datetime],
+        surroundings: Surroundings,
+        extra: Callable[[tuple[Service, ...]], Extra] = _no_extra,
     ) -> None:
         self._settings = settings
         self._templates = templates
@@ -84,6 +99,8 @@ class Agent:
         self._runtime = runtime
         self._performer = performer
         self._clock = clock
+        self._surroundings = surroundings
+        self._extra = extra
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
@@ -91,6 +108,7 @@ class Agent:
         self._decision: Decision | None = None
         """What was decided in the world that was seen last: most looks find the same one."""
         self._routing = Routing()
+        self._lines = Extra()
         self._refusals = Refusals(settings.resync_interval)
         self._failures = 0
         self._without_docker = 0
@@ -107,7 +125,9 @@ class Agent:
             self._act(self._decide(now, stored), stored, None)
         except OperationalError as error:
             log.error("%s", error)
-            if not self._performer.accepts_current():
+            if self._refusals.blame(error, self._lines, now):
+                self.prepare()
+            elif not self._performer.accepts_current():
                 self._services = ()
                 self._act(self._decide(now, stored, Found({}, None, (), frozenset())), stored, None)
 
@@ -130,6 +150,7 @@ class Agent:
             self._act(decision, stored, running)
             finished = True
         except OperationalError as error:
+            self._refusals.blame(error, self._lines, now)
             if not self._refusals.learn(error, now):
                 troubles.append(str(error))
         self._failures = 0 if finished and running else self._failures + 1
@@ -160,6 +181,8 @@ class Agent:
         return troubles
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
+        inserts, not_inserted = self._surroundings.inserts()
+        self._lines = self._extra(self._services or ())
         world = World(
             services=self._services or (),
             found=found or self._certificates.found(),
@@ -167,14 +190,20 @@ class Agent:
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
             refused=dict(self._refusals.certificates),
             now=now,
+            inserts=inserts,
+            not_inserted=not_inserted,
+            extra=self._refusals.of_extra(self._lines),
         )
-        if self._decision and self._world == world and now < self._decision.good_until:
-            return self._decision
+        if self._decision is None or self._world != world or now >= self._decision.good_until:
+            self._world, self._decision = world, self._decided(world)
+        if taken := self._surroundings.taken_ports(self._decision.ports):
+            # "haproxy -c" does not see it, and a reload that cannot bind stops everybody for two seconds.
+            return self._decided(replace(world, inserts=replace(inserts, taken_ports=taken)))
+        return self._decision
+
+    def _decided(self, world: World) -> Decision:
         default_path = str(self._deployment.default_certificate)
-        path_of = self._deployment.certificate_path
-        decision = decide(world, self._templates, path_of, default_path, proxy_of(self._settings))
-        self._world, self._decision = world, decision
-        return decision
+        return decide(world, self._templates, self._deployment.certificate_path, default_path, self._settings)
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration

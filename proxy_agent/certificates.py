@@ -1,8 +1,9 @@
 """The edge to the folders that certificates come from, in order of precedence for a name.
 
 1. custom certificates: ``NAME.crt`` with ``NAME.key``, or ``NAME.pem`` with both; ``default.*`` for unknown names
-2. issued bundles: ``NAME.pem``, published by the letsencrypt container
-3. the ``live/`` folder of a certbot on the host: ``NAME/privkey.pem`` and ``NAME/fullchain.pem``
+2. certificates in the environment: DEFAULT_SSL_CERT, or SSL_CERT, and the variables that EXTRA_SSL_CERTS names
+3. issued bundles: ``NAME.pem``, published by the letsencrypt container
+4. the ``live/`` folder of a certbot on the host: ``NAME/privkey.pem`` and ``NAME/fullchain.pem``
 """
 
 import logging
@@ -28,6 +29,8 @@ from watchdog.observers import Observer
 
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.files import write_whole
+from proxy_agent.settings import Settings
+from proxy_agent.settings_tls import parse_pem
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import Identifier
 from proxy_agent.tls.selfsigned import is_current, make_self_signed
@@ -35,6 +38,7 @@ from proxy_agent.tls.selfsigned import is_current, make_self_signed
 log = logging.getLogger(__name__)
 
 DEFAULT_STEM = "default"
+ENVIRONMENT = "environment"
 _STEM = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]{0,200}")
 """Becomes a file name and a word of the crt-list."""
 _LARGEST_FILE = 256 * 1024
@@ -58,10 +62,36 @@ class Found:
     is already served under them stays."""
 
 
+@dataclass(frozen=True)
+class Given:
+    """Certificates that came with the environment."""
+
+    bundles: tuple[Bundle, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    default: Bundle | None = None
+
+
+def given_certificates(settings: Settings) -> Given:
+    """What the environment holds; a bad one is left out by the name of its variable."""
+    variables: dict[str, str | bytes] = dict(settings.extra_pems)
+    if default_pem := settings.default_ssl_cert or settings.ssl_cert:
+        variables[DEFAULT_STEM] = default_pem
+    bundles: dict[str, Bundle] = {}
+    skipped: list[Skipped] = []
+    for stem, pem in sorted(variables.items()):
+        try:
+            content = pem if isinstance(pem, bytes) else parse_pem(pem)
+            bundles[stem] = _of_a_size_to_load(parse_bundle(f"{ENVIRONMENT}/{stem}", content))
+        except ValueError as error:
+            skipped.append(Skipped("DEFAULT_SSL_CERT" if stem == DEFAULT_STEM else stem, str(error)))
+    return Given(tuple(bundles.values()), tuple(skipped), bundles.get(DEFAULT_STEM))
+
+
 class Certificates:
     """Reads the folders anew at each look, and parses a file again only when it changed."""
 
-    def __init__(self, custom: Path, issued: Path, live: Path, self_signed: Path) -> None:
+    def __init__(self, custom: Path, issued: Path, live: Path, self_signed: Path, given: Given | None = None) -> None:
+        self._given = given or Given()
         self._sources: tuple[tuple[str, Path, Callable[[Path], Iterator[Candidate]]], ...] = (
             ("custom", custom, _custom_candidates),
             ("issued", issued, _bundle_candidates),
@@ -73,7 +103,7 @@ class Certificates:
     def found(self) -> Found:
         """All usable bundles, and what was left out and why; never raises for a bad file or folder."""
         sources: dict[str, tuple[Bundle, ...]] = {}
-        skipped: list[Skipped] = []
+        skipped = list(self._given.skipped)
         doubtful: set[str] = set()
         for source, folder, candidates in self._sources:
             bundles = []
@@ -84,8 +114,10 @@ class Certificates:
                     skipped.append(outcome)
                     doubtful.add(f"{source}/{stem}")
             sources[source] = tuple(bundles)
+            if source == "custom" and self._given.bundles:
+                sources[ENVIRONMENT] = self._given.bundles
         custom_default = next((b for b in sources["custom"] if b.name == f"custom/{DEFAULT_STEM}"), None)
-        return Found(sources, custom_default, tuple(sorted(skipped)), frozenset(doubtful))
+        return Found(sources, custom_default or self._given.default, tuple(sorted(skipped)), frozenset(doubtful))
 
     def self_signed(self, names: Sequence[Identifier], now: datetime) -> Bundle:
         """The certificate of last resort: made once for an installation, again when *names* change or it ages.
@@ -150,9 +182,7 @@ class Certificates:
             raise ValueError("its name may hold letters, digits, '.', '_', '-' and '*' only")
         if any(file.stat().st_size > _LARGEST_FILE for file in files):
             raise ValueError(f"larger than {_LARGEST_FILE // 1024} KiB")
-        bundle = parse_bundle(name, b"\n".join(file.read_bytes() for file in files))
-        if len(bundle.pem) > _LARGEST_BUNDLE:
-            raise ValueError(f"key, certificate and chain are larger together than {_LARGEST_BUNDLE} bytes")
+        bundle = _of_a_size_to_load(parse_bundle(name, b"\n".join(file.read_bytes() for file in files)))
         self._parsed[name] = (state, bundle)
         return bundle
 
@@ -178,6 +208,12 @@ class _Ring(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         if isinstance(event, self._CHANGES):
             self._ring(self._reason)
+
+
+def _of_a_size_to_load(bundle: Bundle) -> Bundle:
+    if len(bundle.pem) > _LARGEST_BUNDLE:
+        raise ValueError(f"key, certificate and chain are larger together than {_LARGEST_BUNDLE} bytes")
+    return bundle
 
 
 def _bundle_candidates(folder: Path) -> Iterator[Candidate]:

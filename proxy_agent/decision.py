@@ -1,17 +1,19 @@
 """From one look at the world to what HAProxy should read: the pure middle of the agent."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from proxy_agent.certificates import DEFAULT_STEM, Found
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.proxy_settings import further_ports, proxy_of, unmet
 from proxy_agent.reconcile import Desired
-from proxy_agent.routing.build import build
+from proxy_agent.routing.build import EVERY_NAME, build
 from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
-from proxy_agent.routing.claims import Proxy
+from proxy_agent.routing.extra import Extra
+from proxy_agent.routing.host_policies import host_policies, lines
 from proxy_agent.routing.model import Routing, Service
-from proxy_agent.routing.render import Templates
+from proxy_agent.routing.render import Inserts, Templates
 from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.selection import Selection, select
@@ -34,6 +36,10 @@ class World:
     refused: Mapping[str, str]
     """Why HAProxy would not take a bundle, by fingerprint."""
     now: datetime = field(compare=False)
+    inserts: Inserts = field(default_factory=Inserts)
+    not_inserted: tuple[Skipped, ...] = ()
+    extra: Extra = field(default_factory=Extra)
+    """The raw lines that HAProxy takes."""
 
 
 @dataclass(frozen=True)
@@ -46,41 +52,55 @@ class Decision:
     skipped: tuple[Skipped, ...]
     good_until: datetime
     """When the next certificate expires, which may give its names to another one."""
+    ports: frozenset[int]
+    """What is to be listened on beside the ports of HTTP and HTTPS."""
 
 
 def decide(
-    world: World,
-    templates: Templates,
-    path_of: Callable[[str], str],
-    default_path: str,
-    proxy: Proxy,
+    world: World, templates: Templates, path_of: Callable[[str], str], default_path: str, settings: Settings
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
+    proxy = proxy_of(settings, world.inserts.taken_ports)
     custom = {bundle.name for bundle in _everything(sources) if bundle.name.startswith(SOURCE)}
     chosen, unknown = certificates_by_name(world.services, custom, proxy)
-    selection = select(sources, _custom_default(world, sources), world.self_signed, world.now, chosen)
-    routing = build(world.services, selection.names, proxy, selection.trusted)
-    crt_list = tuple((path_of(bundle.name), names) for bundle, names in selection.entries)
-    certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
-    expired = (
-        Skipped(
-            bundle.name,
-            f"expired on {bundle.not_after:%Y-%m-%d %H:%M} UTC, and nothing newer covers its names",
-        )
-        for bundle, _ in selection.entries
-        if bundle.not_after <= world.now
+    custom_default = _custom_default(world, sources)
+    selection = select(sources, custom_default, world.self_signed, world.now, chosen)
+    every_name = {EVERY_NAME} if custom_default and settings.trust_default_cert else set()
+    routing = build(world.services, selection.names | every_name, replace(proxy, extra=world.extra), selection.trusted)
+    tls_options, unspoken = host_policies(world.services, proxy, settings.tls)
+    crt_list = tuple(
+        (path_of(bundle.name), line)
+        for bundle, names in selection.entries
+        for line in lines(names, selection.names, tls_options)
     )
+    certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     return Decision(
         desired=Desired(
-            configuration=templates.render(routing, crt_list, default_path),
+            configuration=templates.render(
+                routing, crt_list, default_path, world.extra, replace(world.inserts, tls_options=tls_options)
+            ),
             certificates=certificates | {default_path: selection.default},
             default_certificate=default_path,
+            shows_default=settings.trust_default_cert is not False,
         ),
         routing=routing,
         selection=selection,
         good_until=min((b.not_after for b in _everything(sources) if b.not_after > world.now), default=_NEVER),
-        skipped=(*routing.skipped, *unknown, *world.found.skipped, *refusals, *expired),
+        skipped=(
+            *routing.skipped,
+            *unknown,
+            *unspoken,
+            *world.extra.skipped,
+            *world.found.skipped,
+            *refusals,
+            *_expired(selection, world.now),
+            *world.not_inserted,
+            *settings.doubts,
+            *unmet(settings, routing, world.services, world.inserts.taken_ports),
+        ),
+        ports=further_ports(settings, routing)
+        | frozenset(world.extra.ports) - {settings.http_port, settings.https_port},
     )
 
 
@@ -88,16 +108,11 @@ def _everything(sources: Sequence[Sequence[Bundle]]) -> Iterator[Bundle]:
     return (bundle for source in sources for bundle in source)
 
 
-def proxy_of(settings: Settings) -> Proxy:
-    """What the proxy itself is told, as far as it decides about routes."""
-    return Proxy(
-        force_ssl=settings.force_ssl,
-        http_port=settings.http_port,
-        https_port=settings.https_port,
-        docker_health=settings.docker_health,
-        policy=settings.policy,
-        server=settings.server,
-    )
+def _expired(selection: Selection, now: datetime) -> Iterator[Skipped]:
+    for bundle, _ in selection.entries:
+        if bundle.not_after <= now:
+            reason = f"expired on {bundle.not_after:%Y-%m-%d %H:%M} UTC, and nothing newer covers its names"
+            yield Skipped(bundle.name, reason)
 
 
 def _usable(world: World) -> tuple[list[tuple[Bundle, ...]], list[Skipped]]:

@@ -4,7 +4,7 @@ import http.client
 from datetime import datetime
 
 from proxy_agent.daemon.errors import OperationalError
-from proxy_agent.listener import Listener
+from proxy_agent.listener import PROXY_UNKNOWN, Listener
 from proxy_agent.settings import Settings
 from proxy_agent.status import read_status
 
@@ -13,8 +13,8 @@ _TIMEOUT = 5.0
 
 def check_health(settings: Settings, now: datetime) -> str:
     """Say that all is well; raises OperationalError with what is not."""
-    _check_plain_listener(settings.http_port)
-    Listener(settings.https_port).serial(None)
+    _check_plain_listener(settings.http_port, settings.enable_proxy_protocol)
+    Listener(settings.https_port, settings.enable_proxy_protocol).check()
     status = read_status(settings.status_file)
     if now > status.stale_after:
         raise OperationalError(
@@ -25,9 +25,11 @@ def check_health(settings: Settings, now: datetime) -> str:
     return f"HAProxy answers on ports {settings.http_port} and {settings.https_port}, and the agent keeps up."
 
 
-def _check_plain_listener(port: int) -> None:
+def _check_plain_listener(port: int, proxy_protocol: bool) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     try:
+        connection.connect()
+        connection.sock.sendall(PROXY_UNKNOWN if proxy_protocol else b"")
         connection.request("GET", "/", headers={"Host": "companion-check"})
         connection.getresponse().read()
     except (OSError, http.client.HTTPException) as error:

@@ -33,7 +33,7 @@ class Runtime(Protocol):
 
     def load_certificate(self, path: str, pem: bytes) -> None: ...
     def unload_certificate(self, path: str) -> None: ...
-    def add_to_crt_list(self, path: str, names: Iterable[str]) -> None: ...
+    def add_to_crt_list(self, path: str, names: Iterable[str], options: str) -> None: ...
     def remove_from_crt_list(self, line: CrtListLine) -> None: ...
     def replace_map(self, path: str, entries: Mapping[str, str]) -> None: ...
     def add_server(self, backend: str, server: str, parameters: str, state: ServerState) -> None: ...
@@ -75,9 +75,13 @@ class CertificateRefused(OperationalError):
 class ConfigurationRefused(OperationalError):
     """HAProxy does not accept a configuration; the one before it is current again and still runs."""
 
-    def __init__(self, configuration: Configuration, reasons: str) -> None:
+    def __init__(self, configuration: Configuration, reasons: str, by_check: bool = False) -> None:
         super().__init__(f"HAProxy refuses the new configuration, the one before stays in service: {_gist(reasons)}")
         self.configuration = configuration
+        self.gist = _gist(reasons)
+        self.reasons = reasons
+        self.by_check = by_check
+        """Whether ``haproxy -c`` said so: then its text is at fault, not a port that is taken."""
 
 
 class Performer:
@@ -133,9 +137,9 @@ class Performer:
             case LoadCertificate(path, bundle):
                 with self._judging(path, bundle, previous):
                     self._runtime.load_certificate(path, bundle.pem)
-            case AddCrtListLine(path, names, bundle):
+            case AddCrtListLine(path, names, bundle, options):
                 with self._judging(path, bundle, previous):
-                    self._runtime.add_to_crt_list(path, names)
+                    self._runtime.add_to_crt_list(path, names, options)
             case RemoveCrtListLine(line):
                 self._runtime.remove_from_crt_list(line)
             case ReplaceMap(path, entries):
@@ -184,7 +188,7 @@ class Performer:
         verdict = self._check(staged / CONFIGURATION)
         if not verdict.accepted:
             self._deployment.discard(staged)
-            raise ConfigurationRefused(configuration, verdict.reasons)
+            raise ConfigurationRefused(configuration, verdict.reasons, by_check=True)
         before = self._deployment.commit(staged)
         if running:
             verdict = self._runtime.reload()

@@ -22,6 +22,7 @@ class Desired:
     """By path, the default certificate among them."""
     default_certificate: str
     """The path of that one."""
+    shows_default: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class AddCrtListLine:
     path: str
     names: tuple[str, ...]
     bundle: Bundle
+    options: str = ""
 
 
 @dataclass(frozen=True)
@@ -204,20 +206,20 @@ def _changed_certificates(desired: Desired, actual: Actual) -> dict[str, Bundle]
 
 def _new_lines(desired: Desired, running: Running) -> Iterator[Action]:
     """They come before old ones go: a name that moves from one bundle to another is never without."""
-    there = {(line.path, frozenset(line.names)) for line in running.crt_list}
-    for path, names in desired.configuration.crt_list:
-        if (path, frozenset(names)) not in there:
-            yield AddCrtListLine(path, names, desired.certificates[path])
+    there = {(line.path, frozenset(line.names), line.options) for line in running.crt_list}
+    for path, names, options in desired.configuration.lines:
+        if (path, frozenset(names), options) not in there:
+            yield AddCrtListLine(path, names, desired.certificates[path], options)
 
 
 def _old_lines(desired: Desired, running: Running) -> Iterator[Action]:
-    wanted = {(path, frozenset(names)) for path, names in desired.configuration.crt_list}
-    seen: set[tuple[str, frozenset[str]]] = set()
+    wanted = {(path, frozenset(names), options) for path, names, options in desired.configuration.lines}
     for line in running.crt_list:
-        key = (line.path, frozenset(line.names))
-        if key not in wanted or key in seen:
+        key = (line.path, frozenset(line.names), line.options)
+        if key not in wanted:
             yield RemoveCrtListLine(line)
-        seen.add(key)
+        # A second one is not wanted any more.
+        wanted.discard(key)
 
 
 def _map_changes(desired: Desired, running: Running) -> Iterator[Action]:
@@ -246,7 +248,7 @@ def _verifications(desired: Desired, changed: Mapping[str, Bundle], actual: Actu
             yield Verify(names[0], bundle, news)
     default = desired.certificates[desired.default_certificate]
     news = desired.default_certificate in changed
-    if news or actual.seen.get(default.name) != default.serial:
+    if desired.shows_default and (news or actual.seen.get(default.name) != default.serial):
         yield Verify(None, default, news)
 
 

@@ -26,7 +26,7 @@ _IDLE_WITHIN = "200ms"
 
 _SUCCESS = "Success!"
 _MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
-_CRT_LIST_LINE = re.compile(r"(\S+):(\d+)(?: \[[^\]]*\])?(?: (.*))?")
+_CRT_LIST_LINE = re.compile(r"(\S+):(\d+)(?: \[([^\]]*)\])?(?: (.*))?")
 _FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]+)$", re.MULTILINE)
 _WORKER = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 _OPEN_TRANSACTION = re.compile(r"^\*(\S+)$", re.MULTILINE)
@@ -49,6 +49,7 @@ class CrtListLine:
     number: int
     """Its place, by which it is deleted: a path may stand in several lines."""
     names: tuple[str, ...]
+    options: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,9 +122,10 @@ class Runtime:
         # With the path: a refusal ends in "can't be deleted!".
         self._demand(f"del ssl cert {path}", f"'{path}' deleted!")
 
-    def add_to_crt_list(self, path: str, names: Iterable[str]) -> None:
+    def add_to_crt_list(self, path: str, names: Iterable[str], options: str = "") -> None:
         """Answer for *names* with the certificate *path* too; raises RuntimeRefusal."""
-        self._demand(f"add ssl crt-list {self._crt_list} <<\n{path} {' '.join(names)}\n", _SUCCESS)
+        handshake = f" [{options}]" if options else ""
+        self._demand(f"add ssl crt-list {self._crt_list} <<\n{path}{handshake} {' '.join(names)}\n", _SUCCESS)
 
     def remove_from_crt_list(self, line: CrtListLine) -> None:
         """Take one line out of the running crt-list; raises RuntimeRefusal."""
@@ -190,7 +192,7 @@ class Runtime:
     def _crt_list_lines(self) -> Iterator[CrtListLine]:
         for text in self._ask(f"show ssl crt-list -n {self._crt_list}").splitlines():
             if match := _CRT_LIST_LINE.fullmatch(text.strip()):
-                yield CrtListLine(match[1], int(match[2]), tuple((match[3] or "").split()))
+                yield CrtListLine(match[1], int(match[2]), tuple((match[4] or "").split()), match[3] or "")
 
     def _map(self, path: str) -> Mapping[str, str]:
         lines = self._ask(f"show map {path}").splitlines()

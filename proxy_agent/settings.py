@@ -8,13 +8,17 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from proxy_agent import settings_remarks
 from proxy_agent.daemon import settings as environment
+from proxy_agent.daemon.errors import Skipped
 from proxy_agent.daemon.log import LogFormat
+from proxy_agent.settings_answers import AnswerSettings
 from proxy_agent.settings_discovery import DiscoverySettings
+from proxy_agent.settings_extra import ExtraSettings
 from proxy_agent.settings_services import ServiceSettings
+from proxy_agent.settings_tls import TlsSettings
+from proxy_agent.settings_traffic import YES_OR_NO, TrafficSettings
 from proxy_agent.tls.names import Identifier, parse_identifier
-
-YES_OR_NO = "yes or no"
 
 
 def _parse_sans(text: object) -> tuple[Identifier, ...]:
@@ -32,22 +36,12 @@ def _parse_service_name(text: object) -> str:
     return str(text)
 
 
-def has_ipv6() -> bool:
-    """Whether the kernel has IPv6 at all; a container without an IPv6 address still binds."""
-    try:
-        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
-    except OSError:
-        return False
-    return True
-
-
 Sans = Annotated[tuple[Identifier, ...], BeforeValidator(_parse_sans)]
 ServiceName = Annotated[str, BeforeValidator(_parse_service_name)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
-class Settings(DiscoverySettings, ServiceSettings):
-    """What the HAProxy container is told; one field for each variable, in the order of the manual."""
+class ProxySettings(TlsSettings, AnswerSettings, TrafficSettings, DiscoverySettings, ServiceSettings):
+    """What the HAProxy container is told besides raw lines; one field for each variable."""
 
     default_cert_sans: Sans = Field(
         alias="DEFAULT_CERT_SANS",
@@ -90,7 +84,7 @@ class Settings(DiscoverySettings, ServiceSettings):
         alias="LOG_FORMAT",
         default="text",
         description="Sentences, or one JSON object a line.",
-        json_schema_extra={"accepts": "text or json"},
+        json_schema_extra={"accepts": "text or json; the form of lines about requests is ACCESS_LOG_FORMAT"},
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         alias="LOG_LEVEL",
@@ -101,21 +95,50 @@ class Settings(DiscoverySettings, ServiceSettings):
 
     # Fixed by the image and compose.yaml; tests move them.
     docker_host: str = Field(alias="DOCKER_HOST", default="tcp://docker-gate:2375", exclude=True)
-    http_port: Port = Field(alias="HTTP_PORT", default=80, exclude=True)
-    https_port: Port = Field(alias="HTTPS_PORT", default=443, exclude=True)
     state_folder: Path = Field(alias="STATE_FOLDER", default=Path("/var/lib/companion"), exclude=True)
     run_folder: Path = Field(alias="RUN_FOLDER", default=Path("/run/companion"), exclude=True)
     issued_folder: Path = Field(alias="CERTS_FOLDER", default=Path("/certs"), exclude=True)
     custom_folder: Path = Field(alias="CERT_FOLDER", default=Path("/custom-certs"), exclude=True)
     live_folder: Path = Field(alias="LIVE_FOLDER", default=Path("/host-certbot/live"), exclude=True)
-    enable_ipv6: bool = Field(alias="ENABLE_IPV6", default_factory=has_ipv6, exclude=True)
+    errors_folder: Path = Field(alias="ERRORS_FOLDER", default=Path("/errors"), exclude=True)
+
+    # What of the environment has no effect; found when it is read.
+    without_effect: tuple[Skipped, ...] = Field(alias="(without effect)", default=(), exclude=True)
 
     @property
     def status_file(self) -> Path:
         """Where the agent tells what it sees."""
         return self.run_folder / "status.json"
 
+    @property
+    def logs_requests(self) -> bool:
+        """Whether a request that went well is worth a line."""
+        return self.access_log and not self.disable_access_logs
+
+    @property
+    def offers_http3(self) -> bool:
+        """Whether UDP is listened on too."""
+        return self.enable_http3 and not self.enable_proxy_protocol and self.tls.highest == "TLSv1.3"
+
+    @property
+    def doubts(self) -> tuple[Skipped, ...]:
+        """What can be used, but not as it was written."""
+        return (
+            *self.without_effect,
+            *settings_remarks.traffic_doubts(self),
+            *settings_remarks.tls_doubts(self),
+            *settings_remarks.http3_doubts(self, self),
+            *settings_remarks.answer_doubts(self, self.force_ssl),
+        )
+
+
+class Settings(ExtraSettings, ProxySettings):
+    """All that the HAProxy container is told."""
+
 
 def load(environ: Mapping[str, str]) -> Settings:
     """Read the settings; raises SettingsError with a line for each variable that cannot be used."""
-    return environment.load(Settings, environ)
+    settings = environment.load(Settings, environ)
+    known = frozenset(name for name, _ in environment.fields(Settings)) | settings_remarks.SILENT
+    without_effect = (*settings_remarks.dropped(environ), *settings_remarks.questions(environ, known))
+    return settings.model_copy(update={"without_effect": tuple(sorted(without_effect))})

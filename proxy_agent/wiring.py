@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from proxy_agent.agent import Agent
-from proxy_agent.certificates import Certificates
+from proxy_agent.certificates import Certificates, given_certificates
 from proxy_agent.containers import Containers, own_addresses, own_container_id
 from proxy_agent.deployment import Deployment
 from proxy_agent.listener import Listener
@@ -15,6 +15,8 @@ from proxy_agent.process import check_configuration
 from proxy_agent.routing.render import CRT_LIST, MAPS, Templates
 from proxy_agent.runtime import Runtime
 from proxy_agent.settings import Settings
+from proxy_agent.surroundings import Surroundings
+from proxy_agent.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,17 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
         prefers_ipv6=settings.prefer_ipv6_network,
     )
     certificates = Certificates(
-        settings.custom_folder, settings.issued_folder, settings.live_folder, state / "self-signed.pem"
+        settings.custom_folder,
+        settings.issued_folder,
+        settings.live_folder,
+        state / "self-signed.pem",
+        given_certificates(settings),
     )
     deployment = Deployment(state)
     runtime = Runtime(settings.run_folder, CRT_LIST, MAPS)
-    performer = Performer(deployment, runtime, Listener(settings.https_port), check_configuration)
+    performer = Performer(
+        deployment, runtime, Listener(settings.https_port, settings.enable_proxy_protocol), check_configuration
+    )
     agent = Agent(
         settings,
         Templates(templates, settings),
@@ -52,5 +60,7 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
         runtime,
         performer,
         clock,
+        Surroundings(settings.errors_folder, settings.ca_cert_file or settings.ca_cert, settings.enable_ipv6),
+        Trials(settings, settings.run_folder, check_configuration).extra,
     )
     return Parts(agent, containers, certificates, deployment)

@@ -68,6 +68,7 @@ class CertificateAuthority:
         not_before: datetime | None = None,
         not_after: datetime | None = None,
         private_key: Key | None = None,
+        usage: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH,
     ) -> Issued:
         """A certificate for *names*, each a DNS name, taken as it is, or an IP address; for 90 days by default."""
         key = private_key or ec.generate_private_key(ec.SECP256R1())
@@ -81,7 +82,7 @@ class CertificateAuthority:
             .not_valid_after(not_after or self.now + timedelta(days=90))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         )
         if names:
             # Critical, because the subject is empty (RFC 5280 section 4.2.1.6).

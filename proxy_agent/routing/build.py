@@ -6,13 +6,16 @@ from dataclasses import replace
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.admission import admitted
-from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports
+from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports, without_taken_ports
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import asks_for_routes
+from proxy_agent.routing.metadata import asks_for_routes, questions
 from proxy_agent.routing.model import NO_ROUTE, Backend, Place, Redirect, Route, Routing, Rule, Service, TcpPort
 from proxy_agent.routing.pools import Pools
 from proxy_agent.routing.tcp import tcp_claims, tcp_ports
 from proxy_agent.tls.names import DnsName
+
+EVERY_NAME = DnsName("*")
+"""Among covered names: that the user's own default certificate is good for all."""
 
 
 def build(
@@ -32,16 +35,20 @@ def build(
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
-    claims, moved = on_tls_ports(claim for found, _ in read for claim in found)
+    claims, taken = without_taken_ports((claim for found, _ in read for claim in found), proxy)
+    claims, moved = on_tls_ports(claims)
     pools = Pools(by_name, claims, proxy)
     winners, outdone = _winners(claims, pools)
     rules = _pinned(_rule(group, pools, winners, proxy) for group in winners.values())
     asked, unread = tcp_claims(service for _, service in sorted(by_name.items()))
-    taken = {proxy.http_port, proxy.https_port, *(rule.place.port for rule in rules if rule.place.port)}
-    tcp, refused = tcp_ports(asked, taken, pools)
+    used = {proxy.http_port, proxy.https_port, *proxy.extra.ports, *dict(proxy.taken_ports)}
+    used |= {rule.place.port for rule in rules if rule.place.port}
+    tcp, refused = tcp_ports(asked, used, pools)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
     told = (
         *unclear,
+        *_questions(services),
+        *taken,
         *moved,
         *outdone,
         *unread,
@@ -57,7 +64,14 @@ def build(
         rules=rules,
         tcp=tcp,
         covered=_covered_names(rules, covered, trusted),
+        covers_all=EVERY_NAME in covered,
     )
+
+
+def _questions(services: Iterable[Service]) -> Iterator[Skipped]:
+    for service in services:
+        for container in service.containers:
+            yield from (Skipped(service.name, question) for question in questions(container))
 
 
 def _asks(service: Service) -> bool:
@@ -166,7 +180,7 @@ def _covered_names(rules: Iterable[Rule], covered: Set[DnsName], trusted: Set[Dn
     names: set[str] = set()
     for host in {rule.place.host for rule in rules if rule.redirect in ("auto", "closed") or rule.pinned}:
         if host.kind is not HostKind.EXACT:
-            names |= set(map(str, covered))
+            names |= set(map(str, covered - {EVERY_NAME}))
         elif _is_covered(host.text, covered):
             names.add(host.text)
     return {name: _is_covered(name, trusted) for name in sorted(names)}
@@ -174,7 +188,7 @@ def _covered_names(rules: Iterable[Rule], covered: Set[DnsName], trusted: Set[Dn
 
 def _is_covered(host: str, covered: Set[DnsName]) -> bool:
     """RFC 9525 section 6.3: a wildcard stands for one label."""
-    return host in covered or f"*.{host.partition('.')[2]}" in covered
+    return not covered.isdisjoint({host, EVERY_NAME}) or f"*.{host.partition('.')[2]}" in covered
 
 
 def _route(rule: Rule, covered: Set[DnsName]) -> Route:

@@ -31,13 +31,13 @@ def certificates_by_name(
             reason = f"{CERT_NAME}: {quoted(stem)} is not among your own certificates (.crt with .key, or .pem)"
             doubts.add(Skipped(service.name, reason))
             continue
-        for host in _hosts(Service(service.name, (container,)), proxy):
+        for host in hosts_of(Service(service.name, (container,)), proxy):
             chosen.setdefault(host, name)
     return chosen, tuple(sorted(doubts))
 
 
-def _hosts(service: Service, proxy: Proxy) -> Iterator[DnsName]:
-    """Its hosts that a client can ask for by name (RFC 6066 section 3): no patterns, no addresses."""
+def hosts_of(service: Service, proxy: Proxy) -> Iterator[DnsName]:
+    """Hosts of *service* that a client can ask for by name (RFC 6066 section 3): no patterns, no addresses."""
     claims, _ = claims_of(service, proxy)
     for text in sorted({claim.place.host.text for claim in claims if claim.place.host.kind is HostKind.EXACT}):
         with contextlib.suppress(ValueError):

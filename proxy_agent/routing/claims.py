@@ -2,14 +2,15 @@
 
 import functools
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.extra import NO_EXTRA, Extra
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
 from proxy_agent.routing.model import Container, DockerHealth, Listener, Place, Reach, Redirect, Service
 from proxy_agent.routing.multiports import PortRoute, parse_multiports
-from proxy_agent.routing.options import Options, read_options
+from proxy_agent.routing.options import METHODS, Options, read_options
 from proxy_agent.routing.paths import PathKind, PathPattern
 from proxy_agent.routing.policy import DEFAULT_POLICY, Policy
 from proxy_agent.routing.rewrite import Rewrite
@@ -32,9 +33,17 @@ class Proxy:
     http_port: int = 80
     https_port: int = 443
     docker_health: DockerHealth = "use"
+    https_method: str = ""
+    """For services that say nothing themselves; before force_ssl."""
+    code: int = 301
+    http_without_certificate: bool = True
+    taken_ports: tuple[tuple[int, str], ...] = ()
+    """Ports that no service can have, each with what is there."""
     policy: Policy = DEFAULT_POLICY
     """What holds for services that say nothing else."""
     server: ServerSettings = DEFAULT_SERVER
+    extra: Extra = field(default=NO_EXTRA, compare=False)
+    """The raw lines that HAProxy takes; they decide about no claim, so that claims are remembered without them."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,7 @@ def _claims_of_route(route: PortRoute, service: str, options: Options, proxy: Pr
             service=service,
             weight=options.weight,
             redirect=redirect,
-            code=options.code,
+            code=options.code or proxy.code,
             rewrite=Rewrite(path.text, route.destination) if replaces else None,
             # What an entry says of its own paths says nothing of others; VIRTUAL_PATH parts a whole host.
             implicit=entry.path.kind is PathKind.ALL and path.kind is not PathKind.ALL,
@@ -162,9 +171,11 @@ def _ways(entry: VirtualHost, options: Options, proxy: Proxy, external: Ports) -
     tls = secure or entry.port == proxy.https_port
     port = None if entry.port in (proxy.http_port, proxy.https_port) else entry.port
     if entry.scheme is None and entry.port is None:
+        redirect, shut = _redirect(options, proxy)
+        without_tls = options.without_tls or (options.redirect is None and proxy.https_method == "nohttps")
         plain_port, tls_port = _external(external, proxy)
-        yield "plain", plain_port, _redirect(options, proxy), False
-        yield "tls", tls_port, "never", options.without_tls
+        yield "plain", plain_port, redirect, shut
+        yield "tls", tls_port, "never", without_tls
     elif tls:
         yield "tls", port, "never", False
         if options.force_ssl and entry.scheme == "https" and port is None:
@@ -176,11 +187,26 @@ def _ways(entry: VirtualHost, options: Options, proxy: Proxy, external: Ports) -
         yield "plain", port, "never" if port or entry.scheme == "ws" or options.force_ssl is False else None, False
 
 
-def _redirect(options: Options, proxy: Proxy) -> Redirect:
-    if options.redirect is not None:
-        return options.redirect
+def _redirect(options: Options, proxy: Proxy) -> tuple[Redirect, bool]:
+    """What plain HTTP of an entry without a scheme is answered with, and whether that is 503 in any case."""
     by_proxy: dict[bool | None, Redirect] = {True: "always", False: "never", None: "auto"}
-    return by_proxy[proxy.force_ssl]
+    redirect = options.redirect or METHODS.get(proxy.https_method) or by_proxy[proxy.force_ssl]
+    http_allowed = options.http_without_certificate
+    if proxy.http_without_certificate if http_allowed is None else http_allowed:
+        return redirect, False
+    # Not even until a certificate is there.
+    return ("never", True) if redirect == "closed" else ("always" if redirect == "auto" else redirect, False)
+
+
+def without_taken_ports(claims: Iterable[Claim], proxy: Proxy) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:
+    """*claims* that can be listened for: one bind that fails would cost everybody the whole configuration."""
+    claims, taken = tuple(claims), dict(proxy.taken_ports)
+    doubts = (
+        Skipped(claim.service, f"{claim.place} is not served: port {claim.place.port} {taken[port]}")
+        for claim in claims
+        if (port := claim.place.port or 0) in taken
+    )
+    return tuple(claim for claim in claims if (claim.place.port or 0) not in taken), tuple(doubts)
 
 
 def on_tls_ports(claims: Iterable[Claim]) -> tuple[tuple[Claim, ...], tuple[Skipped, ...]]:

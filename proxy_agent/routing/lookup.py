@@ -43,6 +43,8 @@ class Line:
     site: str
     expression: str
     ignore_case: bool
+    searched: bool
+    """Whether it is a regular expression, which may take long on a long path."""
     rule: str
 
 
@@ -203,7 +205,7 @@ def _enter(names: dict[str, str], paths: dict[str, str], key: str, rules: tuple[
             case PathKind.ALL:
                 names[f"{key}=*"] = value
             case _:
-                yield Line(key, path.expression, path.ignore_case, value)
+                yield Line(key, path.expression, path.ignore_case, path.kind is PathKind.EXPRESSION, value)
         if _lacks_slash(path, patterns):
             names[f"{key}={path.text[:-1]}"] = _value(rule, ADD_SLASH)
     if any(rule.implicit for rule in rules) and PathKind.ALL not in {path.kind for path in patterns}:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from proxy_agent.routing.misspelled import misspelled
 from proxy_agent.routing.model import Container
 from proxy_agent.routing.ports import parse_port
 
@@ -15,11 +16,14 @@ VIRTUAL_PATH = "VIRTUAL_PATH"
 VIRTUAL_DEST = "VIRTUAL_DEST"
 VIRTUAL_PORT = "VIRTUAL_PORT"
 VIRTUAL_PROTO = "VIRTUAL_PROTO"
+VIRTUAL_ROOT = "VIRTUAL_ROOT"
 FORCE_SSL = "FORCE_SSL"
 HTTPS_METHOD = "HTTPS_METHOD"
 NON_GET_REDIRECT = "NON_GET_REDIRECT"
 DOCKER_HEALTH = "DOCKER_HEALTH"
 EXCLUDE_PORTS = "EXCLUDE_PORTS"
+SSL_POLICY = "SSL_POLICY"
+ENABLE_HTTP_ON_MISSING_CERT = "ENABLE_HTTP_ON_MISSING_CERT"
 EXTERNAL_HTTP_PORT = "EXTERNAL_HTTP_PORT"
 EXTERNAL_HTTPS_PORT = "EXTERNAL_HTTPS_PORT"
 TCP_PORTS = "TCP_PORTS"
@@ -28,7 +32,7 @@ ENABLE = "ENABLE"
 NETWORK = "NETWORK"
 SETTINGS = frozenset(
     {
-        *(VIRTUAL_HOST, VIRTUAL_HOST_WEIGHT, VIRTUAL_PATH, VIRTUAL_DEST, VIRTUAL_PORT, VIRTUAL_PROTO),
+        *(VIRTUAL_HOST, VIRTUAL_HOST_WEIGHT, VIRTUAL_PATH, VIRTUAL_DEST, VIRTUAL_PORT, VIRTUAL_PROTO, VIRTUAL_ROOT),
         *(VIRTUAL_HOST_MULTIPORTS, FORCE_SSL, HTTPS_METHOD, NON_GET_REDIRECT),
         # Listeners and certificates.
         *(EXTERNAL_HTTP_PORT, EXTERNAL_HTTPS_PORT, TCP_PORTS, EXCLUDE_PORTS),
@@ -79,10 +83,20 @@ DEACTIVATE_LABEL = "com.docker.dockercloud.haproxy.deactivate"
 _LABELS = frozenset({*map(label_of, SETTINGS), *_ALIASES.values(), DEACTIVATE_LABEL})
 
 
+_MEANT = (SETTINGS - _LABELS_ALONE) | _LABELS
+
+
+def questions(container: Container) -> Iterator[str]:
+    """What to ask about names that are almost a setting's."""
+    for name, meant in misspelled(container.settings, _MEANT):
+        yield f"{name} is no setting: is {meant} meant?"
+
+
 def relevant(environment: Mapping[str, str], labels: Mapping[str, str]) -> dict[str, str]:
     """Only what is ours, sorted: the rest of a container's environment is none of our business and may be secret."""
     ours = {name: value for name, value in environment.items() if name.upper() in SETTINGS - _LABELS_ALONE}
     ours |= {name: value for name, value in labels.items() if name in _LABELS}
+    ours |= {name: "" for name, _ in misspelled((*map(str.upper, environment), *labels), _MEANT)}
     return dict(sorted(ours.items()))
 
 

@@ -17,7 +17,7 @@ Address = IPv4Address | IPv6Address
 Listener = Literal["plain", "tls"]
 """Where a request came in: in clear text (port 80) or through TLS (port 443)."""
 
-Proto = Literal["http", "https", "h2c", "grpc", "grpcs"]
+Proto = Literal["http", "https", "h2c", "grpc", "grpcs", "fastcgi"]
 """How a container is spoken to."""
 
 _TLS = " ssl verify none sni req.hdr(host),host_only"
@@ -27,6 +27,7 @@ _PROTO_PARAMETERS: Mapping[Proto, str] = {
     "h2c": " proto h2",
     "grpc": " proto h2",
     "grpcs": f"{_TLS} alpn h2",
+    "fastcgi": " proto fcgi",
 }
 
 Redirect = Literal["never", "auto", "always", "closed"]
@@ -141,8 +142,12 @@ class Backend:
     servers: tuple[Server, ...]
     rewrite: Rewrite | None = None
     policy: Policy = DEFAULT_POLICY
+    scripts: str = ""
+    """The folder that FastCGI servers have their scripts in; '' where there are none."""
     tcp: bool = False
     """Whether it passes on bytes, not requests."""
+    extra: tuple[str, ...] = ()
+    """Raw lines that its containers bring along."""
 
 
 @dataclass(frozen=True, order=True)
@@ -219,6 +224,8 @@ class Routing:
     covered: Mapping[str, bool] = field(default_factory=dict)
     """Hosts, and ``*.parents``, that are redirected where a rule leaves it to certificates; whether browsers trust
     those."""
+    covers_all: bool = False
+    """Whether every host counts as covered."""
 
     def lines(self) -> Mapping[str, str]:
         """A sentence for each host: how it is served, and by whom."""

@@ -8,11 +8,11 @@ from proxy_agent.routing.model import Container, Proto, Redirect
 from proxy_agent.routing.paths import ALL_PATHS, PathPattern, parse_destination, parse_virtual_path
 from proxy_agent.routing.ports import parse_port
 from proxy_agent.routing.reader import Reader
-from proxy_agent.routing.values import parse_switch_or_yes, parse_word
+from proxy_agent.routing.values import parse_switch, parse_switch_or_yes, parse_word
 
 _HEAVIEST = 1_000_000
-_PROTOS: dict[str, Proto] = {proto: proto for proto in ("http", "https", "h2c", "grpc", "grpcs")}
-_METHODS: dict[str, Redirect] = {"redirect": "auto", "noredirect": "never", "nohttp": "closed", "nohttps": "never"}
+_PROTOS: dict[str, Proto] = {proto: proto for proto in ("http", "https", "h2c", "grpc", "grpcs", "fastcgi")}
+METHODS: dict[str, Redirect] = {"redirect": "auto", "noredirect": "never", "nohttp": "closed", "nohttps": "never"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,9 @@ class Options:
     http_port: int | None = None
     """In place of the usual one, for entries without scheme and port."""
     https_port: int | None = None
-    code: int = 301
+    code: int | None = None
+    http_without_certificate: bool | None = None
+    """None in both leaves it to the proxy's setting too."""
 
 
 def read_options(container: Container) -> tuple[Options, tuple[str, ...]]:
@@ -55,11 +57,12 @@ def read_options(container: Container) -> tuple[Options, tuple[str, ...]]:
             path=path,
             destination=reader.value(metadata.VIRTUAL_DEST, parse_destination, ""),
             force_ssl=force_ssl if not method else None,
-            redirect=_METHODS[method] if method else forced[force_ssl],
+            redirect=METHODS[method] if method else forced[force_ssl],
             without_tls=method == "nohttps",
             http_port=reader.value(metadata.EXTERNAL_HTTP_PORT, parse_port, None),
             https_port=reader.value(metadata.EXTERNAL_HTTPS_PORT, parse_port, None),
-            code=int(reader.value(metadata.NON_GET_REDIRECT, parse_word("301", "307", "308"), "301")),
+            code=int(reader.value(metadata.NON_GET_REDIRECT, parse_word("301", "307", "308"), "0")) or None,
+            http_without_certificate=reader.value(metadata.ENABLE_HTTP_ON_MISSING_CERT, parse_switch, None),
         ),
         tuple(reader.doubts),
     )
@@ -75,6 +78,8 @@ def server_proto(container: Container) -> Proto:
 
 def parse_proto(text: str) -> Proto:
     """How a container is spoken to; raises ValueError quoting *text* and naming what is accepted."""
+    if text.lower() == "uwsgi":
+        raise ValueError(f"{text!r} is not spoken by HAProxy: have uWSGI listen with --http-socket and write http")
     if text.lower() not in _PROTOS:
         raise ValueError(f"{text[:40]!r} is not served: write one of {', '.join(_PROTOS)}")
     return _PROTOS[text.lower()]

@@ -8,6 +8,8 @@ from functools import partial
 from proxy_agent.routing.access import Credential, parse_credentials
 from proxy_agent.routing.balance import parse_balance, parse_cookie
 from proxy_agent.routing.checks import parse_http_check, parse_keepalive, parse_options
+from proxy_agent.routing.extra import EXTRA_SETTINGS
+from proxy_agent.routing.metadata import VIRTUAL_ROOT, setting
 from proxy_agent.routing.model import Container
 from proxy_agent.routing.policy import HSTS_OFF, Policy
 from proxy_agent.routing.reader import Reader
@@ -16,6 +18,7 @@ from proxy_agent.routing.values import parse_duration, parse_size, parse_switch,
 _TIMEOUTS = ("connect", "queue", "server", "tunnel")
 _MIME_TYPE = re.compile(r"[a-z]+/[A-Za-z0-9.+*-]+")
 _MOST_TYPES = 50
+_FOLDER = re.compile(r"/[A-Za-z0-9._/-]{0,200}")
 _AS_STRICT_AS_ANY = frozenset({"internal", "protected", "credentials"})
 """What the newest container may not loosen for another one."""
 _HSTS = re.compile(r"max-age=[0-9]{1,10}(?:\s*;\s*(?:includeSubDomains|preload))*", re.IGNORECASE)
@@ -42,6 +45,8 @@ def read_policy(container: Container, proxy: Policy) -> tuple[Policy, tuple[str,
         == "internal",
         protected=protected,
         credentials=credentials,
+        scripts=reader.value(VIRTUAL_ROOT, _parse_folder, proxy.scripts),
+        extra_settings=setting(container, EXTRA_SETTINGS),
     )
     return policy, tuple(reader.doubts)
 
@@ -128,6 +133,12 @@ def parse_hsts(text: str) -> str:
 
 def _parse_age(text: str) -> str:
     return parse_hsts(f"max-age={text}")
+
+
+def _parse_folder(text: str) -> str:
+    if not _FOLDER.fullmatch(text):
+        raise ValueError(f"{quoted(text)} is not a folder: write an absolute path without blanks")
+    return text
 
 
 def _parse_types(text: str) -> tuple[str, ...]:

@@ -37,6 +37,10 @@ class Policy:
     protected: bool = False
     """Whether one must sign in; without a usable credential nobody can."""
     credentials: tuple[Credential, ...] = ()
+    scripts: str = "/var/www/public"
+    """The folder that FastCGI servers have their scripts in."""
+    extra_settings: str = ""
+    """Raw lines as they were written; those that HAProxy takes stand elsewhere."""
 
     @property
     def userlist(self) -> str:
@@ -56,6 +60,7 @@ class Policy:
             options=tuple(option for option in self.options if option.removeprefix("no ") in _TCP_OPTIONS),
             timeouts=self.timeouts,
             internal=self.internal,
+            extra_settings=self.extra_settings,
         )
 
     @property

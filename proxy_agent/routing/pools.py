@@ -79,6 +79,7 @@ class Pools:
         policy = self._policy(names)
         if pool.tcp:
             policy = policy.for_tcp()
+        lines = self._proxy.extra.of(policy.extra_settings, pool.tcp)
         servers = (server for member in pool.members for server in self._servers_of(*member))
         if policy.cookie:
             servers = (replace(server, words=(*server.words, "cookie", digest(server.name))) for server in servers)
@@ -87,6 +88,8 @@ class Pools:
         parts = [n if not reach.from_route else f"{n} {reach.port} {reach.proto}" for n, reach in pool.members]
         if pool.rewrite:
             parts += ["", pool.rewrite.prefix, pool.rewrite.destination]
+        # A running worker has the lines it began with.
+        parts += ["", *lines] if lines else []
         # Protocols too: a running server keeps the one it began with.
         parts += ["", *sorted({server.proto for server in found}), *(["tcp"] if pool.tcp else [])]
         return Backend(
@@ -95,7 +98,9 @@ class Pools:
             servers=in_rotation(found),
             rewrite=pool.rewrite,
             policy=policy,
+            scripts=policy.scripts if any(server.proto == "fastcgi" for server in found) else "",
             tcp=pool.tcp,
+            extra=lines,
         )
 
     def _policy(self, names: list[str]) -> Policy:

@@ -2,16 +2,20 @@
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv6Address
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from proxy_agent.routing.access import Credential
-from proxy_agent.routing.lookup import Lookup, compile_lookup
+from proxy_agent.routing.extra import NO_EXTRA, Extra
+from proxy_agent.routing.lookup import Frontend, Lookup, compile_lookup
 from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
+from proxy_agent.tls.names import DnsName
+from proxy_agent.tls.policy import SUITES
 
 CONFIGURATION = "haproxy.cfg"
 DEFAULT_LIST = "default.list"
@@ -23,7 +27,6 @@ PLAIN_PATHS_MAP = "maps/plain-paths.map"
 TLS_PATHS_MAP = "maps/tls-paths.map"
 MAPS = (PLAIN_MAP, PLAIN_PATHS_MAP, REDIRECT_MAP, TLS_MAP, TLS_PATHS_MAP)
 
-INTERNAL_NETWORKS = ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "::1", "fc00::/7", "fe80::/10")
 _HTTPS = 443
 _IDENTITY = re.compile(r"^    setenv COMPANION_CONFIGURATION (\S+)$", re.MULTILINE)
 
@@ -42,10 +45,33 @@ class Configuration:
     backends: tuple[Backend, ...]
     """The pools in it; their servers are among what the runtime API changes."""
     crt_list: CrtList
+    """No line has names of different options."""
     maps: Mapping[str, Mapping[str, str]]
     """Keys and values of each map, by its path."""
     files: Mapping[str, bytes]
     """Everything above as files, by path relative to the configuration's folder."""
+    tls_options: Mapping[DnsName, str] = field(default_factory=dict)
+    """What the crt-list says of handshakes for a name; nothing where the binds decide."""
+
+    @property
+    def lines(self) -> Iterator[tuple[str, tuple[str, ...], str]]:
+        """The lines of the crt-list, each with its options."""
+        for path, names in self.crt_list:
+            yield path, names, self.tls_options.get(DnsName(names[0]), "")
+
+
+@dataclass(frozen=True)
+class Inserts:
+    """What a configuration has beside its routes."""
+
+    pages: Mapping[int, bytes] = field(default_factory=dict)
+    """HTML for answers of HAProxy's own, by status."""
+    client_ca: bytes = b""
+    """Certificates that those of clients have to come from; empty where clients need none."""
+    tls_options: Mapping[DnsName, str] = field(default_factory=dict)
+    """What handshakes for a host are to be like, where that is not left to the proxy."""
+    taken_ports: Mapping[int, str] = field(default_factory=dict)
+    """Ports that cannot be listened on, each with what is there."""
 
 
 class Templates:
@@ -62,13 +88,22 @@ class Templates:
             autoescape=False,
         )
 
-    def render(self, routing: Routing, crt_list: CrtList, default_certificate: str) -> Configuration:
-        """The configuration of *routing*; equal input gives equal bytes."""
-        lookup = compile_lookup(routing.rules)
+    def render(
+        self,
+        routing: Routing,
+        crt_list: CrtList,
+        default_certificate: str,
+        extra: Extra = NO_EXTRA,
+        inserts: Inserts | None = None,
+    ) -> Configuration:
+        """The configuration of *routing* with the raw lines *extra*; equal input gives equal bytes."""
+        inserts = inserts or Inserts()
+        answers_rest = self._settings.default_root.status is not None
+        lookup = compile_lookup(replace(rule, implicit=rule.implicit and answers_rest) for rule in routing.rules)
         without_servers = replace(routing, backends=tuple(replace(pool, servers=()) for pool in routing.backends))
-        unnamed = self._configuration(without_servers, lookup, identity="")
+        unnamed = self._configuration(without_servers, lookup, extra, inserts, identity="")
         identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
-        text = self._configuration(routing, lookup, identity).encode()
+        text = self._configuration(routing, lookup, extra, inserts, identity).encode()
         maps = _maps(routing, lookup)
         return Configuration(
             identity=identity,
@@ -80,23 +115,50 @@ class Templates:
                 CONFIGURATION: text,
                 # "!*" keeps it out of the choice by name: it answers only where nothing else does.
                 DEFAULT_LIST: f"{default_certificate} !*\n".encode(),
-                CRT_LIST: self._jinja.get_template("crt-list.j2").render(entries=crt_list).encode(),
+                CRT_LIST: self._crt_list(crt_list, inserts.tls_options).encode(),
                 **{path: map_file(entries) for path, entries in maps.items()},
+                **{_page_path(status, page): page for status, page in inserts.pages.items()},
+                **({_client_ca_path(inserts.client_ca): inserts.client_ca} if inserts.client_ca else {}),
             },
+            tls_options=inserts.tls_options,
         )
 
-    def _configuration(self, routing: Routing, lookup: Lookup, identity: str) -> str:
-        port = self._settings.https_port
+    def _crt_list(self, crt_list: CrtList, options: Mapping[DnsName, str]) -> str:
+        entries = [(path, options.get(DnsName(names[0])), names) for path, names in crt_list]
+        return self._jinja.get_template("crt-list.j2").render(entries=entries)
+
+    def _configuration(self, routing: Routing, lookup: Lookup, extra: Extra, inserts: Inserts, identity: str) -> str:
+        settings = self._settings
+        port, host, monitor = settings.https_port, settings.default_host, settings.monitor
+        frontends = (*lookup.frontends, *self._without_rules(lookup, extra, inserts))
+        served = {settings.http_port, port, *(frontend.port for frontend in frontends)}
         return self._jinja.get_template("haproxy.cfg.j2").render(
             identity=identity,
-            settings=self._settings,
+            settings=settings,
             https_suffix="" if port == _HTTPS else f":{port}",
             backends=routing.backends,
-            internal_networks=INTERNAL_NETWORKS,
+            internal_networks=settings.internal_networks,
             userlists=_userlists(routing.backends),
-            frontends=lookup.frontends,
+            frontends=frontends,
+            suites=SUITES,
+            pages={status: _page_path(status, page) for status, page in sorted(inserts.pages.items())},
+            client_ca=_client_ca_path(inserts.client_ca) if inserts.client_ca else "",
+            covers_all=routing.covers_all,
+            challenges=settings.passes_challenges != "false",
+            default_host=f"[{host}]" if isinstance(host, IPv6Address) else host,
+            statistics=settings.stats_port and settings.stats_port not in inserts.taken_ports,
+            monitor_alone=monitor and monitor[1] not in served and monitor[1] not in inserts.taken_ports,
             tcp=routing.tcp,
+            extra=extra,
         )
+
+    def _without_rules(self, lookup: Lookup, extra: Extra, inserts: Inserts) -> Iterator[Frontend]:
+        """A plain listener on each further port that has raw lines."""
+        taken = {frontend.port for frontend in lookup.frontends}
+        taken |= {self._settings.http_port, self._settings.https_port, self._settings.stats_port, *inserts.taken_ports}
+        for port in extra.ports:
+            if port not in taken:
+                yield Frontend("plain", port, ())
 
 
 def identity_in(text: bytes) -> str:
@@ -108,6 +170,15 @@ def identity_in(text: bytes) -> str:
 def map_file(entries: Mapping[str, str]) -> bytes:
     """A map in HAProxy's file format: key, blank, value."""
     return "".join(f"{key} {value}\n" for key, value in entries.items()).encode()
+
+
+def _page_path(status: int, page: bytes) -> str:
+    """Named by its content, so that a changed page is another configuration."""
+    return f"errors/{status}-{hashlib.sha256(page).hexdigest()[:16]}.html"
+
+
+def _client_ca_path(pem: bytes) -> str:
+    return f"client-ca-{hashlib.sha256(pem).hexdigest()[:16]}.pem"
 
 
 def _userlists(backends: Iterable[Backend]) -> list[tuple[str, tuple[Credential, ...]]]:

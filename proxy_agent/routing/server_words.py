@@ -86,7 +86,7 @@ _FLAGS = frozenset(
     {
         *("check", "no-check", "check-ssl", "no-check-ssl", "check-send-proxy", "no-check-send-proxy"),
         *("send-proxy", "no-send-proxy", "send-proxy-v2", "no-send-proxy-v2", "send-proxy-v2-ssl"),
-        *("send-proxy-v2-ssl-cn", "ssl", "no-ssl", "no-ssl-reuse", "no-tls-tickets", "backup", "tfo"),
+        *("send-proxy-v2-ssl-cn", "ssl", "no-ssl", "no-ssl-reuse", "no-tls-tickets", "backup"),
     }
 )
 _WITH_VALUE: Mapping[str, Parser] = {
@@ -106,7 +106,7 @@ _WITH_VALUE: Mapping[str, Parser] = {
     "sni": _like(_SNI, "req.hdr(host), ssl_fc_sni or str(NAME)"),
     "check-sni": _like(_NAME, "a host name"),
     **dict.fromkeys(("alpn", "check-alpn"), _ALPN),
-    **dict.fromkeys(("proto", "check-proto"), _one_of("h1", "h2")),
+    "proto": _one_of("h1", "h2"),
     "ws": _one_of("auto", "h1", "h2"),
     **dict.fromkeys(("ssl-min-ver", "ssl-max-ver"), _like(_VERSION, "TLSv1.0 to TLSv1.3")),
     "ciphers": _like(_CIPHERS, "names of ciphers with colons"),
@@ -122,9 +122,12 @@ _HINTS = {
     "source": "the address that HAProxy calls from is not a container's to choose",
     "addr": "the address that is checked is the container's own",
     "track": "it would name another backend",
+    "check-proto": "HAProxy refuses it for some kinds of check",
     **dict.fromkeys(_FILES, "it names a file, which a container may not"),
 }
-_TAKE_ONE = frozenset({*_WITH_VALUE, *_FILES, "cookie", "source", "addr", "track", "id", "guid", "redir", "init-addr"})
+_TAKE_ONE = frozenset(
+    {*_WITH_VALUE, *_FILES, "check-proto", "cookie", "source", "addr", "track", "id", "guid", "redir", "init-addr"}
+)
 """What is followed by a value, so that a refused word takes it along."""
 
 

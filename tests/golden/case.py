@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from proxy_agent.certificates import Found
-from proxy_agent.decision import Decision, World, decide, proxy_of
+from proxy_agent.decision import Decision, World, decide
 from proxy_agent.routing.model import Container, Service
-from proxy_agent.routing.render import Templates
+from proxy_agent.routing.render import Inserts, Templates
+from proxy_agent.runtime import Verdict
 from proxy_agent.settings import load
 from proxy_agent.tls.bundle import Bundle
 from proxy_agent.tls.names import parse_identifier
+from proxy_agent.trials import Trials
 
 CASES = Path(__file__).parent / "cases"
 TEMPLATES = Path(__file__).resolve().parents[2] / "haproxy"
@@ -51,9 +54,14 @@ class Case:
             kept={},
             refused={},
             now=NOW,
+            inserts=Inserts(
+                pages={int(status): page.encode() for status, page in self.world.get("pages", {}).items()},
+                client_ca=self.world.get("client_ca", {}).get("pem", "").encode(),
+            ),
+            extra=Trials(settings, Path(gettempdir()), lambda _: Verdict(True, "")).extra(services),
         )
         templates = Templates(TEMPLATES, settings)
-        return decide(world, templates, path_of, f"{STATE}/default.pem", proxy_of(settings))
+        return decide(world, templates, path_of, f"{STATE}/default.pem", settings)
 
     def actual(self) -> str:
         """The second half, as the code has it now."""
@@ -92,6 +100,7 @@ def _container(name: str, told: Mapping[str, Any]) -> Container:
         leaving=told.get("leaving", False),
         paused=told.get("paused", False),
         gone_at=NOW if told.get("gone") else None,
+        created=told.get("created", 0),
     )
 
 

@@ -22,7 +22,7 @@ from cryptography import x509
 
 from proxy_agent import settings as agent_settings
 from proxy_agent.agent import Agent
-from proxy_agent.certificates import Certificates
+from proxy_agent.certificates import Certificates, given_certificates
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.files import write_whole
 from proxy_agent.deployment import Deployment
@@ -34,6 +34,8 @@ from proxy_agent.routing.render import CRT_LIST, MAPS, Templates
 from proxy_agent.runtime import Running, Runtime
 from proxy_agent.settings import Settings
 from proxy_agent.status import Status
+from proxy_agent.surroundings import Surroundings
+from proxy_agent.trials import Trials
 from tests.certificate_authority import CertificateAuthority, Issued
 from tests.waiting import until
 
@@ -92,10 +94,18 @@ class Proxy:
                 "DEFAULT_CERT_SANS": "localhost,127.0.0.1",
                 "ENABLE_IPV6": "no",
                 "ROUTE_GRACE": "0s",
+                "ERRORS_FOLDER": str(folder / "errors"),
+                # Others run HAProxy on this host too.
+                "STATS_PORT": "0",
                 **environment,
             }
         )
-        for path in (self.settings.issued_folder, self.settings.custom_folder, self.settings.live_folder):
+        for path in (
+            self.settings.issued_folder,
+            self.settings.custom_folder,
+            self.settings.live_folder,
+            self.settings.errors_folder,
+        ):
             path.mkdir()
         self.settings.run_folder.mkdir()
         self._process: subprocess.Popen[bytes] | None = None
@@ -111,7 +121,7 @@ class Proxy:
     ) -> Agent:
         """An agent that knows nothing of what the others here did, as after its restart."""
         deployment = deployment or self.deployment
-        listener = listener or Listener(settings.https_port)
+        listener = listener or Listener(settings.https_port, settings.enable_proxy_protocol)
         return Agent(
             settings,
             Templates(self.templates, settings),
@@ -121,11 +131,14 @@ class Proxy:
                 settings.issued_folder,
                 settings.live_folder,
                 settings.state_folder / "self-signed.pem",
+                given_certificates(settings),
             ),
             deployment,
             self.runtime,
             Performer(deployment, self.runtime, listener, check_configuration),
             lambda: datetime.now(UTC),
+            Surroundings(settings.errors_folder, settings.ca_cert_file or settings.ca_cert, settings.enable_ipv6),
+            Trials(settings, settings.run_folder, check_configuration).extra,
         )
 
     @cached_property
@@ -179,7 +192,10 @@ class Proxy:
     def _answers(self) -> bool:
         assert self._process
         assert self._process.poll() is None, f"HAProxy ended: {self.log}"
-        return self.runtime.running() is not None and bool(self.serial(None))
+        with contextlib.suppress(OperationalError):
+            Listener(self.settings.https_port, self.settings.enable_proxy_protocol).check()
+            return self.runtime.running() is not None
+        return False
 
     @property
     def log(self) -> str:

@@ -1,5 +1,6 @@
 """Where requests go, by a real HAProxy that the real agent keeps true to what containers say of themselves."""
 
+import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -271,7 +272,8 @@ SAID = st.fixed_dictionaries(
         "VIRTUAL_PATH": TEXTS | st.sampled_from(["/", "/api/", "= /x", "~ ^/a", "~* [.]php$", "^~ /$&()*;'"]),
         "VIRTUAL_HOST_MULTIPORTS": TEXTS | TEXTS.map("a.test: {{/x: {{dest: {}}}}}".format) | st.just("b.test:"),
         "VIRTUAL_DEST": TEXTS | st.sampled_from(["/", "/%20", "/x/", "/%[src]"]),
-        "VIRTUAL_PROTO": TEXTS | st.sampled_from(["https", "h2c", "grpc", "grpcs"]),
+        "VIRTUAL_PROTO": TEXTS | st.sampled_from(["https", "h2c", "grpc", "grpcs", "fastcgi"]),
+        "VIRTUAL_ROOT": TEXTS.map("/{}".format),
         "VIRTUAL_HOST_WEIGHT": TEXTS | st.integers(-9, 9).map(str),
         "HTTPS_METHOD": TEXTS | st.sampled_from(["nohttp", "nohttps", "redirect"]),
         **dict.fromkeys(("VIRTUAL_PORT", "FORCE_SSL", "NON_GET_REDIRECT"), TEXTS),
@@ -328,3 +330,19 @@ def test_whatever_a_container_says_the_configuration_loads(tmp_path: Path, said:
 
 
 CERTIFICATE = CertificateAuthority().issue("localhost")
+
+
+def cpu_seconds(process: int) -> float:
+    """What a process has spent so far (proc_pid_stat(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_visitor_cannot_hold_up_the_others_with_a_pattern(house: House) -> None:
+    """A path made for it costs a glob with many stars no more work than any other path of its length."""
+    house.serve(a={"VIRTUAL_HOST": "a.test/*c*a*a*a*a*a*b"})
+    before = cpu_seconds(house.proxy.worker)
+    for _ in range(3):
+        house.asked("a.test", "/cb" + "a" * 20_000 + "bac")
+    # With an expression that goes back, each of them takes more than a second.
+    assert cpu_seconds(house.proxy.worker) - before < 0.5

@@ -193,6 +193,7 @@ def test_a_client_cannot_say_who_it_is(served: Proxy, scheme: str) -> None:
         ("x-forwarded-host", host),
         ("x-forwarded-port", str(port)),
         ("x-forwarded-proto", scheme),
+        ("x-forwarded-ssl", "on" if scheme == "https" else "off"),
         ("x-original-uri", "/"),
         ("x-real-ip", "127.0.0.1"),
     ]

@@ -13,7 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def _variables(model: type[environment.Settings]) -> set[str]:
-    return {variable for variable, declaration in environment.fields(model) if not declaration.exclude}
+    return {
+        variable
+        for variable, declaration in environment.fields(model)
+        if not declaration.exclude and not environment.is_family(variable)
+    }
 
 
 @pytest.mark.parametrize(("service", "model"), [("haproxy", AgentSettings), ("letsencrypt", LetsencryptSettings)])

@@ -16,8 +16,9 @@ from proxy_agent.agent import Agent
 from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.perform import Performer
+from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Container, ServerState, Service
-from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Templates
+from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Inserts, Templates
 from proxy_agent.runtime import CrtListLine, Running, RuntimeRefusal, Verdict
 from proxy_agent.server_states import RunningServer
 from proxy_agent.status import Status
@@ -66,6 +67,23 @@ class FakeContainers:
         if self.failure:
             raise OperationalError(self.failure)
         return self.known
+
+
+class FakeSurroundings:
+    """Pages of the operator's and ports of other programs, as a test says."""
+
+    def __init__(self) -> None:
+        self.pages: dict[int, bytes] = {}
+        self.skipped: tuple[Skipped, ...] = ()
+        self.taken: dict[int, str] = {}
+
+    def inserts(self) -> tuple[Inserts, tuple[Skipped, ...]]:
+        """What was told."""
+        return Inserts(dict(self.pages)), self.skipped
+
+    def taken_ports(self, ports: Iterable[int]) -> Mapping[int, str]:
+        """Those of *ports* that were told to be taken."""
+        return {port: self.taken[port] for port in sorted(ports) if port in self.taken}
 
 
 class FakeCertificates:
@@ -195,6 +213,8 @@ class FakeHAProxy:
         """Fingerprints of certificates that it refuses, as HAProxy does with short keys."""
         self.refused_line = b"\0"
         """It accepts no configuration that contains this."""
+        self.refused_lines: tuple[bytes, ...] = ()
+        """Lines that it refuses with their number."""
         self.port_taken = False
         self.refuses: set[str] = set()
         """Runtime commands that fail, by the name of the method."""
@@ -244,13 +264,13 @@ class FakeHAProxy:
         assert path not in [line.path for line in self.crt_list], "in use, can't be deleted!"
         del self.loaded[path]
 
-    def add_to_crt_list(self, path: str, names: Iterable[str]) -> None:
+    def add_to_crt_list(self, path: str, names: Iterable[str], options: str = "") -> None:
         """One more line, of a certificate that is loaded."""
         self._asked("add_to_crt_list", path)
         assert path in self.loaded, "certificate is empty!"
         self._use(self.loaded[path])
         number = max((line.number for line in self.crt_list), default=0) + 1
-        self.crt_list.append(CrtListLine(path, number, tuple(names)))
+        self.crt_list.append(CrtListLine(path, number, tuple(names), options))
 
     def remove_from_crt_list(self, line: CrtListLine) -> None:
         """One line fewer."""
@@ -309,6 +329,9 @@ class FakeHAProxy:
             return Verdict(False, "[ALERT] (1) : no configuration")
         if self.refused_line in files[CONFIGURATION]:
             return Verdict(False, "[NOTICE] (1) : hello\n[ALERT] (1) : unknown keyword")
+        for number, text in enumerate(files[CONFIGURATION].splitlines(), start=1):
+            if text in self.refused_lines:
+                return Verdict(False, f"[ALERT] (1) : config : parsing [/x/haproxy.cfg:{number}] : it is wrong")
         for line in (files[CRT_LIST] + files[DEFAULT_LIST]).decode().splitlines():
             pem = self._disk.stored.get(line.split()[0])
             if pem is None:
@@ -367,10 +390,12 @@ class House:
     def __init__(self) -> None:
         self.containers = FakeContainers()
         self.certificates = FakeCertificates()
+        self.surroundings = FakeSurroundings()
         self.disk = FakeDisk()
         self.haproxy = FakeHAProxy(self.disk)
         self.now = NOW
         self.settings = SETTINGS
+        self.extra = Extra()
         self.agent = self.another_agent()
 
     def another_agent(self) -> Agent:
@@ -385,6 +410,8 @@ class House:
             self.haproxy,
             performer,
             lambda: self.now,
+            self.surroundings,
+            lambda _: self.extra,
         )
 
     def boot(self) -> None:

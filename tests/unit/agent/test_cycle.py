@@ -7,7 +7,7 @@ import pytest
 
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.wakeup import Wakeup
-from proxy_agent.routing.render import PLAIN_MAP, REDIRECT_MAP, TLS_MAP
+from proxy_agent.routing.render import CONFIGURATION, PLAIN_MAP, REDIRECT_MAP, TLS_MAP
 from proxy_agent.status import Status
 from tests.unit.agent.fakes import NOW, SELF_SIGNED, House, bundle, service
 
@@ -465,3 +465,48 @@ def test_a_refused_configuration_is_not_a_failure_at_every_look(house: House) ->
 def test_the_status_says_when_the_next_one_is_overdue(house: House) -> None:
     """After two resyncs without one, the agent hangs or is gone."""
     assert house.look().stale_after == NOW + 2 * MINUTE
+
+
+# What lies beside HAProxy
+
+
+def test_a_new_page_is_a_new_configuration(house: House) -> None:
+    """Its content goes with the configuration that names it, and changes the identity of that."""
+    house.surroundings.pages[503] = b"first"
+    house.look()
+    (first,) = [name for name in house.disk.files() if name.startswith("errors/503-")]
+    house.surroundings.pages[503] = b"second"
+    house.look()
+    assert house.haproxy.journal == ["reload", "reload"]
+    (second,) = [name for name in house.disk.files() if name.startswith("errors/503-")]
+    assert (house.disk.files()[second], first == second) == (b"second", False)
+
+
+def test_a_page_that_was_left_out_is_a_problem(house: House) -> None:
+    """Nothing else changes."""
+    house.surroundings.skipped = (Skipped("/errors/404.html", "empty"),)
+    assert house.look().problems == ("/errors/404.html: empty",)
+    assert house.haproxy.journal == []
+
+
+def test_a_taken_port_costs_the_entry_that_asks_for_it(house: House) -> None:
+    """HAProxy is never told to listen on it; once it is free, it is."""
+    house.containers.known = (service("shop", "a.test,b.test:8080"),)
+    house.surroundings.taken = {8080: "is taken by another program"}
+    status = house.look()
+    assert status.problems == ("shop: http://b.test:8080 is not served: port 8080 is taken by another program",)
+    assert b":8080" not in house.disk.files()[CONFIGURATION]
+    assert {route.host for route in status.routes} == {"a.test"}
+    house.surroundings.taken = {}
+    assert house.look().problems == ()
+    assert b"bind 0.0.0.0:8080" in house.disk.files()[CONFIGURATION]
+
+
+def test_the_statistics_give_way_to_another_program(house: House) -> None:
+    """So does nobody's service to the statistics' port."""
+    house.surroundings.taken = {1936: "is taken by another program"}
+    assert house.look().problems == ("STATS_PORT: port 1936 is taken by another program",)
+    assert b"frontend statistics" not in house.disk.files()[CONFIGURATION]
+    house.surroundings.taken = {}
+    house.containers.known = (service("shop", "a.test:1936"),)
+    assert house.look().problems == ("shop: http://a.test:1936 is not served: port 1936 is STATS_PORT",)

@@ -15,12 +15,11 @@ from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import World, decide
-from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.model import Service
 from proxy_agent.routing.render import CRT_LIST, TLS_MAP
 from proxy_agent.server_states import RunningServer
 from proxy_agent.tls.bundle import Bundle
-from tests.unit.agent.fakes import NOW, RENDERER, SELF_SIGNED, FakeDisk, FakeHAProxy, House, bundle, service
+from tests.unit.agent.fakes import NOW, RENDERER, SELF_SIGNED, SETTINGS, FakeDisk, FakeHAProxy, House, bundle, service
 
 SERVICES = (
     service("shop", "a.test,b.test", "10.0.0.2", "10.0.0.1"),
@@ -52,7 +51,7 @@ def files_of(services: list[Service], bundles: list[Bundle]) -> dict[str, bytes]
     """All that is rendered for a world that lists its parts in this order."""
     found = Found({"issued": tuple(bundles)}, None, (), frozenset())
     world = World(tuple(services), found, SELF_SIGNED, {}, {}, NOW)
-    return dict(decide(world, RENDERER, str, "/state/default.pem", Proxy()).desired.configuration.files)
+    return dict(decide(world, RENDERER, str, "/state/default.pem", SETTINGS).desired.configuration.files)
 
 
 @settings(max_examples=30)

@@ -159,7 +159,7 @@ def test_options_in_a_line_of_the_list_are_no_names(runtime: Runtime, haproxy: H
     haproxy.answers["show ssl crt-list -n crt.list"] = f"# crt.list\n{A}:3 [alpn h2] a.test\n{A}:4\n\n"
     running = runtime.running()
     assert running
-    assert running.crt_list == (CrtListLine(A, 3, ("a.test",)), CrtListLine(A, 4, ()))
+    assert running.crt_list == (CrtListLine(A, 3, ("a.test",), "alpn h2"), CrtListLine(A, 4, ()))
 
 
 def test_a_worker_that_is_not_ours_has_no_configuration(runtime: Runtime, haproxy: HAProxy) -> None:

@@ -62,6 +62,15 @@ def test_a_service_is_named_as_compose_names_it(name: str) -> None:
         ("LOG_LEVEL", "loud"),
         ("HTTP_PORT", "0"),
         ("HTTPS_PORT", "65536"),
+        ("TRUST_DOWNSTREAM_PROXY", "maybe"),
+        ("DEFAULT_HOST", "*.a.test"),
+        ("DEFAULT_ROOT", "301"),
+        ("MONITOR_URI", "/a b"),
+        ("HTTPS_METHOD", "always"),
+        ("NON_GET_REDIRECT", "302"),
+        ("RESOLVERS", "dns.example.com"),
+        ("ADDITIONAL_SERVICES", "web"),
+        ("MAXCONN", "0"),
     ],
 )
 def test_what_cannot_be_used_is_named_with_its_value(variable: str, value: str) -> None:
@@ -75,3 +84,28 @@ def test_a_name_that_only_resembles_the_one_meant_is_kept_as_written() -> None:
     """The name is checked with its underscores as hyphens, and used with its underscores."""
     with pytest.raises(SettingsError, match="LETSENCRYPT_SERVICE_NAME='_'"):
         load({"LETSENCRYPT_SERVICE_NAME": "_"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("STATS_AUTH", "s3cret"),
+        ("DEFAULT_SSL_CERT", "s3cret"),
+        ("SSL_CERT", "s3cret"),
+        ("CA_CERT", "s3cret"),
+        ("EXTRA_SSL_CERTS", "-----BEGIN s3cret-----"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_not_repeated(variable: str, value: str) -> None:
+    """Its name is enough to find it."""
+    with pytest.raises(SettingsError) as refused:
+        load({variable: value})
+    assert str(refused.value).startswith(f"{variable} cannot be used: ")
+    assert "s3cret" not in str(refused.value)
+
+
+def test_settings_show_no_secret() -> None:
+    """Whoever prints them in a traceback prints none."""
+    pem = "-----BEGIN PRIVATE KEY-----s3cret"
+    environment = {"STATS_AUTH": "me:s3cret", "SSL_CERT": pem, "CA_CERT": pem, "EXTRA_SSL_CERTS": "MORE", "MORE": pem}
+    assert "s3cret" not in repr(load(environment))

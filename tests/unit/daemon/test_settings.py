@@ -1,5 +1,6 @@
 """proxy_agent.daemon.settings."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
 
@@ -8,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
-from proxy_agent.daemon.settings import Duration, Settings, SettingsError, accepts, fields, load, manual, parse_duration
+from proxy_agent.daemon.settings import (
+    Duration,
+    Settings,
+    SettingsError,
+    accepts,
+    fields,
+    is_family,
+    load,
+    manual,
+    parse_duration,
+)
 
 
 class Example(Settings):
@@ -115,6 +126,23 @@ def test_the_manual_is_a_table_of_what_the_user_may_set() -> None:
         "| `FLAVOUR` | `sweet` | Which. |\n"
         "| `NAME` | `companion` | Who. |\n"
     )
+
+
+class Families(Settings):
+    """Variables whose names end as the user likes."""
+
+    by_port: Mapping[str, str] = Field(alias="LINES_<PORT>", default={}, description="Which.")
+    by_port_in_files: Mapping[str, str] = Field(alias="LINES_FILE_<PORT>", default={}, description="Where.")
+
+
+def test_a_family_of_variables_is_read_by_the_end_of_its_names() -> None:
+    """The longer beginning wins; a name without an end, or without a value, is none of them."""
+    given = {"LINES_80": "a", "LINES_81": " b ", "LINES_FILE_80": "c", "LINES_": "d", "LINES_82": " ", "OTHER_80": "e"}
+    settings = load(Families, given)
+    assert settings.by_port == {"80": "a", "81": "b"}
+    assert settings.by_port_in_files == {"80": "c"}
+    assert load(Families, {"LINES_<PORT>": "x"}).by_port == {"<PORT>": "x"}
+    assert [name for name, _ in fields(Families) if is_family(name)] == ["LINES_<PORT>", "LINES_FILE_<PORT>"]
 
 
 def test_fields_are_listed_by_variable_in_the_order_of_declaration() -> None:

@@ -117,7 +117,8 @@ def test_a_port_that_speaks_no_http_is_no_proof(folder: ChallengeFolder) -> None
         port = listener.getsockname()[1]
 
         def hang_up() -> None:
-            listener.accept()[0].close()
+            for _ in range(2):
+                listener.accept()[0].close()
 
         closing = threading.Thread(target=hang_up)
         closing.start()
@@ -174,3 +175,26 @@ def test_a_stop_ends_the_wait(folder: ChallengeFolder) -> None:
     sleep = Sleep(stop)
     assert not LoadBalancer(f"127.0.0.1:{port}", folder, sleep).wait()
     assert sleep.count == 1
+
+
+def test_a_load_balancer_may_expect_the_proxy_protocol(folder: ChallengeFolder) -> None:
+    """It hangs up on the first try; the next begin with the line that it waits for."""
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def expect_the_protocol() -> None:
+            for _ in range(3):
+                with listener.accept()[0] as connection:
+                    seen.append(connection.recv(65536).split(b"\r\n")[0])
+                    if seen[-1].startswith(b"PROXY "):
+                        connection.recv(65536)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nnonce")
+
+        serving = threading.Thread(target=expect_the_protocol)
+        serving.start()
+        balancer = LoadBalancer(f"127.0.0.1:{port}", folder, Sleep())
+        balancer.probe("probe-1", b"nonce")
+        balancer.probe("probe-2", b"nonce")
+        serving.join()
+    assert [line.partition(b" ")[0] for line in seen] == [b"GET", b"PROXY", b"PROXY"]

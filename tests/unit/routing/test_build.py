@@ -1,13 +1,14 @@
 """proxy_agent.routing.build."""
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_agent.routing.build import build
+from proxy_agent.routing.build import EVERY_NAME, build
 from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.model import NO_ROUTE, Container, Routing, Service
 from proxy_agent.tls.names import DnsName
@@ -327,3 +328,64 @@ def test_a_host_is_covered_by_its_name_or_by_a_wildcard_one_label_up(host: str, 
     """Covered is what a client accepts, no more: only then is it sent to https."""
     routing = built(service("shop", host), covered=frozenset({"*.wild.test", "plain.test"}))
     assert (("plain", host, "redirect") in routes(routing)) is covered
+
+
+# What the proxy says for services that say nothing
+
+
+def decided(
+    settings: Mapping[str, str], proxy: Proxy, covered: frozenset[str] = NOTHING
+) -> dict[str, tuple[str, str, int]]:
+    """By listener: the backend that answers for a.test, whether it redirects, and the status of that."""
+    routing = build([service("a", "a.test", **settings)], frozenset(map(DnsName, covered)), proxy)
+    return {
+        rule.place.listener: ("503" if rule.backend == NO_ROUTE else "served", rule.redirect, rule.code)
+        for rule in routing.rules
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "proxy", "plain", "tls"),
+    [
+        ({}, Proxy(https_method="noredirect"), ("served", "never", 301), "served"),
+        ({}, Proxy(https_method="nohttp"), ("served", "closed", 301), "served"),
+        ({}, Proxy(https_method="nohttps"), ("served", "never", 301), "503"),
+        ({}, Proxy(https_method="redirect", force_ssl=True), ("served", "auto", 301), "served"),
+        ({}, Proxy(code=308), ("served", "auto", 308), "served"),
+        ({}, Proxy(http_without_certificate=False), ("served", "always", 301), "served"),
+        ({}, Proxy(https_method="nohttp", http_without_certificate=False), ("503", "never", 301), "served"),
+        ({"HTTPS_METHOD": "noredirect"}, Proxy(http_without_certificate=False), ("served", "never", 301), "served"),
+        ({"HTTPS_METHOD": "redirect"}, Proxy(https_method="nohttps"), ("served", "auto", 301), "served"),
+        ({"NON_GET_REDIRECT": "307"}, Proxy(code=308), ("served", "auto", 307), "served"),
+        ({"ENABLE_HTTP_ON_MISSING_CERT": "no"}, Proxy(), ("served", "always", 301), "served"),
+        (
+            {"ENABLE_HTTP_ON_MISSING_CERT": "yes"},
+            Proxy(http_without_certificate=False),
+            ("served", "auto", 301),
+            "served",
+        ),
+    ],
+)
+def test_the_proxy_decides_where_a_service_says_nothing(
+    settings: Mapping[str, str], proxy: Proxy, plain: tuple[str, str, int], tls: str
+) -> None:
+    """HTTPS_METHOD before FORCE_SSL, the service's own before both, and perhaps no plain HTTP without a certificate."""
+    rules = decided(settings, proxy)
+    assert rules["plain"] == plain
+    assert rules["tls"][0] == tls
+
+
+def test_a_default_certificate_for_all_covers_every_host() -> None:
+    """What is said of routes agrees with what is done."""
+    routing = build([service("a", "a.test"), service("b", "*.b.test")], frozenset({EVERY_NAME}), Proxy())
+    assert routing.covers_all
+    assert {route.redirect for route in routing.routes if route.listener == "plain"} == {True}
+
+
+def test_a_port_that_is_taken_is_left_out() -> None:
+    """In HTTP, through TLS and for what is not HTTP."""
+    taken = Proxy(taken_ports=((25, "is taken by another program"), (8080, "is taken by another program")))
+    routing = build([service("a", "a.test:8080,b.test", TCP_PORTS="25")], frozenset(), taken)
+    assert {rule.place.port for rule in routing.rules} == {None}
+    assert routing.tcp == ()
+    assert [item.what for item in routing.skipped] == ["a", "a"]

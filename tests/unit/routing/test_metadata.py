@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_agent.routing.metadata import SETTINGS, doubts_about_ports, label_of, relevant, server_port, setting
+from proxy_agent.routing.metadata import (
+    SETTINGS,
+    doubts_about_ports,
+    label_of,
+    questions,
+    relevant,
+    server_port,
+    setting,
+)
 from proxy_agent.routing.model import Container
 
 
@@ -130,3 +138,15 @@ def test_labels_of_nginx_proxy_are_read_last() -> None:
 def test_some_settings_are_labels_alone() -> None:
     """An application may have variables of its own that are called ENABLE or NETWORK."""
     assert relevant({"ENABLE": "no", "NETWORK": "eth0"}, {"proxy.enable": "no"}) == {"proxy.enable": "no"}
+
+
+def test_a_name_that_is_almost_a_setting_is_asked_about() -> None:
+    """Of its value nothing is kept; a word that applications use themselves is no mistake."""
+    environment = {"VIRTUAL_HOSTS": "s3cret", "OPTIONS": "x", "PATH": "/bin", "COOKIES": "y"}
+    found = relevant(environment, {"proxy.virtualhost": "s3cret", "proxy.network": "web"})
+    assert found == {"VIRTUAL_HOSTS": "", "proxy.virtualhost": "", "proxy.network": "web"}
+    asked = list(questions(Container("web-1", found, (80,), None)))
+    assert asked == [
+        "VIRTUAL_HOSTS is no setting: is VIRTUAL_HOST meant?",
+        "proxy.virtualhost is no setting: is proxy.virtual-host meant?",
+    ]

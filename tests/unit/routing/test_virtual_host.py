@@ -6,6 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from proxy_agent.routing.expressions import glob
+from proxy_agent.routing.hosts import parse_host
 from proxy_agent.routing.virtual_host import parse_virtual_host, parse_virtual_hosts
 
 HOST = re.compile(r"[a-z0-9.*_-]{0,253}|\[[0-9a-f:.]{2,45}\]|~[!-&(-~]{1,256}")
@@ -176,3 +178,28 @@ def test_a_value_without_end_is_not_read() -> None:
     entries, skipped = parse_virtual_hosts("a.test," * 2000)
     assert entries == ()
     assert [str(reason) for reason in skipped] == ["VIRTUAL_HOST: longer than 8192 characters"]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["(a+)+", "(a|b)*", "(?:x{1,20})+y", "a*b*c*d*", "a+b+c+d{2,}", "((a?b*)c)+", r"(\d+\.)*x", "a{1,50}b*c*d*"],
+)
+def test_an_expression_that_could_take_for_ever_is_refused(expression: str) -> None:
+    """A request that it is held against would keep all others waiting."""
+    with pytest.raises(ValueError, match=r"repeats a group that holds|more than 3 open-ended"):
+        parse_host(f"~{expression}")
+
+
+@pytest.mark.parametrize(
+    "expression", ["^(www|api)[0-9]+[.]a$", r"^(.+\.)?a$", "^.*-.*$", "(ab)+", "[(+*]+|x", "a{3}(?=b+)"]
+)
+def test_ordinary_expressions_are_taken(expression: str) -> None:
+    """Repetitions of characters, optional groups, alternatives."""
+    assert parse_host(f"~{expression}").text == f"~{expression}"
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=12))
+def test_a_glob_finds_what_stars_mean(pattern: str, text: str) -> None:
+    """Though it never goes back: the same as with every run tried."""
+    every_run = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), text)
+    assert bool(re.search(glob(pattern), text)) == bool(every_run)
