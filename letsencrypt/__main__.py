@@ -46,10 +46,10 @@ def run(settings: Settings) -> None:
     wakeup = Wakeup()
     wakeup.listen_to_signals()
     try:
-        server, issuer = wire(settings, wakeup, _now, random.random)
+        server, loop = wire(settings, wakeup, _now, random.random)
         tell_settings(settings)
         server.start()
-        issuer.run()
+        loop.run()
     except OperationalError as error:
         log.error("%s", error)
         sys.exit(1)
@@ -71,7 +71,11 @@ def tell_settings(settings: Settings) -> None:
         log.warning("DOMAINS: skipped %s.", skipped)
     for refused in settings.options.refused:
         log.error("%s. No certificate is ordered until OPTIONS is changed.", refused)
-    if not settings.domains.lineages:
+    if not settings.domains.lineages and settings.auto_domains:
+        log.info(
+            "DOMAINS is not set: certificates are obtained for the VIRTUAL_HOST names of containers, as they start."
+        )
+    elif not settings.domains.lineages:
         log.warning("There is nothing to do: set DOMAINS to the names that need certificates, like www.example.com.")
     elif settings.email is None:
         log.warning("EMAIL is not set, so the CA has no way to write to you about the account.")

@@ -62,6 +62,8 @@ class Directory:
     """An ACME server, known by its directory URL (RFC 8555 section 7.1.1)."""
 
     url: str
+    account: str = ""
+    """The key identifier of an external account (RFC 8555 section 7.3.4) that a container brought along."""
 
     @property
     def host(self) -> str:
@@ -75,10 +77,12 @@ class Directory:
         directory has a folder of its own: certbot takes a staging certificate for a good production one until
         it is due (certbot/_internal/renewal.py should_renew), so the two must never share a lineage.
         """
-        if self.url == PRODUCTION:
+        if self == Directory(PRODUCTION):
             return root
         _, _, rest = self.url.partition("://")
-        digest = hashlib.sha256(self.url.encode()).hexdigest()[:8]
+        # certbot binds an account to an external one only when it makes it, so each of those has a folder, too.
+        known_by = f"{self.url}\n{self.account}" if self.account else self.url
+        digest = hashlib.sha256(known_by.encode()).hexdigest()[:8]
         return root / "directories" / f"{re.sub('[^A-Za-z0-9.-]+', '_', rest)[:100]}-{digest}"
 
 
@@ -126,6 +130,13 @@ def parse_options(text: str) -> Options:
     return Options(tuple(rest), Directory(url), tuple(refused))
 
 
+def parse_directory(text: str) -> Directory:
+    """Read the URL of an ACME directory; raises ValueError quoting it and naming the accepted form."""
+    if not _is_directory(text):
+        raise ValueError(f"{text[:40]!r} is not an ACME server: write an address without a password, like {PRODUCTION}")
+    return Directory(text)
+
+
 def arguments(lineage: Lineage, options: Options, folders: Folders, email: str | None) -> list[str]:
     """The arguments of the run that issues or renews *lineage*, or finds that nothing is due.
 
@@ -134,10 +145,11 @@ def arguments(lineage: Lineage, options: Options, folders: Folders, email: str |
     return [
         *("certonly", "--non-interactive", "--agree-tos", "--keep-until-expiring"),
         *options.words,
+        *lineage.words,
         *("--server", options.directory.url),
         *("--config-dir", str(folders.config), "--work-dir", str(folders.work)),
         *("--logs-dir", str(folders.logs), "--max-log-backups", "10"),
-        *(("--email", email) if email else ()),
+        *(("--email", contact) if (contact := lineage.email or email) else ()),
         *_profile(lineage, options),
         *("--cert-name", lineage.name, "--webroot", "--webroot-path", str(folders.webroot)),
         *_names(lineage),
@@ -152,7 +164,7 @@ def _names(lineage: Lineage) -> Iterator[str]:
 def _profile(lineage: Lineage, options: Options) -> tuple[str, ...]:
     """Let's Encrypt issues for IP addresses under this profile only (https://letsencrypt.org/docs/profiles/)."""
     has_address = any(isinstance(name, IPv4Address | IPv6Address) for name in lineage.identifiers)
-    chosen = any(word.startswith(("--preferred-p", "--required-p")) for word in options.words)
+    chosen = any(word.startswith(("--preferred-p", "--required-p")) for word in (*options.words, *lineage.words))
     return ("--preferred-profile", "shortlived") if has_address and not chosen else ()
 
 

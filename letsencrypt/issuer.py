@@ -1,4 +1,4 @@
-"""The loop: has certbot look after every lineage in time, and publishes what comes of it."""
+"""Has certbot look after every lineage of one ACME directory in time, and publishes what comes of it."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -79,17 +79,13 @@ class Sleep(Protocol):
 
     @property
     def stopping(self) -> bool:
-        """Whether the loop has to end."""
-        ...
-
-    def wait(self, timeout: float, /) -> frozenset[str]:
-        """Sleep until rung; the reasons."""
+        """Whether the container has to end."""
         ...
 
 
 @dataclass(frozen=True)
 class Edges:
-    """Everything outside that the loop needs."""
+    """Everything outside that an issuer needs."""
 
     certbot: CertbotRunner
     checkup: Checkup
@@ -113,8 +109,8 @@ class Report:
 class Issuer:
     """One queue for all lineages of one directory, as certbot locks its folders (certbot/_internal/lock.py)."""
 
-    def __init__(self, lineages: Iterable[Lineage], host: str, interval: timedelta, edges: Edges) -> None:
-        self._lineages = {lineage.name: lineage for lineage in lineages}
+    def __init__(self, host: str, interval: timedelta, edges: Edges) -> None:
+        self._lineages: dict[str, Lineage] = {}
         self._host = host
         self._interval = interval
         self._edges = edges
@@ -123,13 +119,19 @@ class Issuer:
         self._unwritten: set[str] = set()
         self._sentences: list[str] = []
 
-    def run(self) -> None:
-        """Cycle until stopped; a run of certbot that is under way is waited for. SIGHUP: try all again now."""
-        while not self._edges.sleep.stopping:
-            report = self.cycle()
-            self._edges.promise(report.pause)
-            if "SIGHUP" in self._edges.sleep.wait(report.pause.total_seconds()):
-                self._timetable.retry_now()
+    def want(self, lineages: Iterable[Lineage]) -> None:
+        """Look after *lineages* from now on, and after no others; what those hold stays published.
+
+        One that is new, or whose names or options changed, is looked at in the next cycle. One that was here before
+        goes on waiting for its time: containers that come and go cost no tries.
+        """
+        self._lineages = {lineage.name: lineage for lineage in lineages}
+        self._unwritten &= self._lineages.keys()
+        self._timetable.expect(self._lineages)
+
+    def retry_now(self) -> None:
+        """The operator's wish: try all again in the next cycle that the CA asked nobody to put off."""
+        self._timetable.retry_now()
 
     def cycle(self) -> Report:
         """Mend and publish what is held, then look after each lineage whose time has come, publishing what is new."""
@@ -202,7 +204,7 @@ class Issuer:
         when = "after OPTIONS is changed" if failure is Failure.USAGE else f"in {in_words(standing.pause)}"
         quiet = standing.repeated and (standing.pause < _QUIET_BELOW or failure is Failure.USAGE)
         what = _WHAT_FAILS.get(failure, "No certificate for {lineage} from {host}")
-        what = what.format(host=self._host, lineage=lineage)
+        what = what.format(host=self._host, lineage=lineage.title)
         self._say(logging.DEBUG if quiet else logging.ERROR, f"{what}: {reason}. Next try {when}.")
 
     def _say_if_answering_again(self) -> None:

@@ -1,7 +1,7 @@
 """DOMAINS: which certificates are wanted, and for which names."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.tls.names import Identifier, is_wildcard, parse_identifier
@@ -19,9 +19,20 @@ class Lineage:
     """certbot's ``--cert-name`` and the stem of every file: the first name, safe in a path and on a command line."""
     identifiers: tuple[Identifier, ...]
     """What the certificate is for, each once, in the operator's order."""
+    words: tuple[str, ...] = field(default=(), repr=False)
+    """Options of certbot for this one alone, which come after those of OPTIONS; there may be secrets among them."""
+    email: str | None = None
+    """In place of EMAIL."""
+    services: tuple[str, ...] = field(default=(), compare=False)
+    """Whose containers want it; none where DOMAINS does."""
 
     def __str__(self) -> str:
         return ", ".join(str(identifier) for identifier in self.identifiers)
+
+    @property
+    def title(self) -> str:
+        """The names, and for whom they are."""
+        return f"{self} (wanted by {', '.join(self.services)})" if self.services else str(self)
 
 
 @dataclass(frozen=True)

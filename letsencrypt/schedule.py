@@ -167,7 +167,21 @@ class Timetable:
         self._random = random
         self._start = Standing(now())
         self._lineages: dict[str, Standing] = {}
+        self._asks: dict[str, object] = {}
         self._directory = self._start
+
+    def expect(self, asks: Mapping[str, object]) -> None:
+        """Tell what each name stands for from now on: where that is another than before, its time is now.
+
+        A name that left keeps its place in the table until its time is a day ago, for the case that it returns.
+        """
+        now = self._now()
+        for name, standing in list(self._lineages.items()):
+            is_over = name not in asks and standing.not_before + _DAY <= now
+            is_another = name in asks and asks[name] != self._asks.get(name)
+            if is_over or (is_another and standing.failure not in BY_ORDER_OF_CA):
+                del self._lineages[name]
+        self._asks = {name: ask for name, ask in self._asks.items() if name in self._lineages} | dict(asks)
 
     @property
     def held_up(self) -> bool:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from letsencrypt import certonly, lineages
-from letsencrypt.certonly import Options, parse_options
+from letsencrypt import admission, certonly, lineages
+from letsencrypt.admission import Admission, Allowed, parse_allowed, parse_servers
+from letsencrypt.certonly import Directory, Options, parse_options
 from letsencrypt.lineages import Wanted, parse_domains
 from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.log import LogFormat
@@ -37,6 +38,14 @@ def _parse_options(text: object) -> Options:
     return parse_options(str(text))
 
 
+def _parse_allowed(text: object) -> Allowed:
+    return parse_allowed(str(text))
+
+
+def _parse_servers(text: object) -> tuple[Directory, ...]:
+    return parse_servers(str(text))
+
+
 class Settings(environment.Settings):
     """What the letsencrypt container is told; one field for each variable, in the order of the manual."""
 
@@ -45,6 +54,27 @@ class Settings(environment.Settings):
         default=Wanted(),
         description="The names to get certificates for. The first name of each certificate names its files.",
         json_schema_extra={"accepts": lineages.ACCEPTS, "default_text": ""},
+    )
+    auto_domains: bool = Field(
+        alias="AUTO_DOMAINS",
+        default=True,
+        description=(
+            "Obtain certificates for what discovered containers want, too: the host names of `VIRTUAL_HOST` that are "
+            "served through TLS, or `ACME_HOST`."
+        ),
+        json_schema_extra={"accepts": "yes or no", "default_text": "yes"},
+    )
+    allowed_domains: Annotated[Allowed, PlainValidator(_parse_allowed)] = Field(
+        alias="ALLOWED_DOMAINS",
+        default=Allowed(),
+        description="For which names containers may want certificates; unset: for all. `DOMAINS` is not bound by it.",
+        json_schema_extra={"accepts": admission.ACCEPTS_DOMAINS, "default_text": ""},
+    )
+    allowed_servers: Annotated[tuple[Directory, ...], PlainValidator(_parse_servers)] = Field(
+        alias="ALLOWED_ACME_SERVERS",
+        default=(),
+        description="ACME servers that containers may choose with `ACME_CA_URI`, besides the one of `OPTIONS`.",
+        json_schema_extra={"accepts": admission.ACCEPTS_SERVERS, "default_text": ""},
     )
     email: Annotated[str, BeforeValidator(_parse_email)] | None = Field(
         alias="EMAIL",
@@ -90,7 +120,14 @@ class Settings(environment.Settings):
     challenge_port: Annotated[int, Field(ge=1, le=65535)] = Field(alias="CHALLENGE_PORT", default=80, exclude=True)
     letsencrypt_folder: Path = Field(alias="LETSENCRYPT_FOLDER", default=Path("/etc/letsencrypt"), exclude=True)
     certs_folder: Path = Field(alias="CERTS_FOLDER", default=Path("/certs"), exclude=True)
+    wanted_file: Path = Field(alias="WANTED_FILE", default=Path("/wanted/wanted.json"), exclude=True)
     run_folder: Path = Field(alias="RUN_FOLDER", default=Path("/run/letsencrypt"), exclude=True)
+
+    @property
+    def admission(self) -> Admission:
+        """What decides about the wishes of containers."""
+        servers = frozenset(self.allowed_servers)
+        return Admission(self.domains.lineages, self.options.directory, self.allowed_domains, servers)
 
     @property
     def webroot(self) -> Path:

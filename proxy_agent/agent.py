@@ -1,28 +1,25 @@
 """The agent: look at containers, certificates and HAProxy; decide; act; sleep until rung."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
-from typing import Protocol
 
 from proxy_agent import perform, status
 from proxy_agent.certificates import Found
-from proxy_agent.daemon.errors import OperationalError, Skipped
+from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
+from proxy_agent.edges import Certificates, Containers, Deployment, Runtime, Surroundings
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.lingering import followed, grace_ends
 from proxy_agent.routing.model import Routing, Service
-from proxy_agent.routing.render import Inserts, Templates
+from proxy_agent.routing.render import Templates
 from proxy_agent.runtime import Running
 from proxy_agent.settings import Settings
-from proxy_agent.tls.bundle import Bundle
-from proxy_agent.tls.names import Identifier
 
 log = logging.getLogger(__name__)
 
@@ -30,45 +27,6 @@ _SHORTEST_RETRY = 0.25
 _LONGEST_RETRY = 30.0
 _PATIENCE = 5
 """Looks in a row without HAProxy or Docker before that is worth a line: containers start in any order."""
-
-
-class Containers(Protocol):
-    """Docker, as far as the agent needs it."""
-
-    def services(self) -> tuple[Service, ...]: ...
-
-
-class Certificates(Protocol):
-    """The folders that certificates come from."""
-
-    def found(self) -> Found: ...
-    def self_signed(self, names: tuple[Identifier, ...], now: datetime) -> Bundle: ...
-
-
-class Surroundings(Protocol):
-    """What else the operator put there; see proxy_agent.surroundings for the contracts."""
-
-    def inserts(self) -> tuple[Inserts, tuple[Skipped, ...]]: ...
-    def taken_ports(self, ports: Iterable[int]) -> Mapping[int, str]: ...
-
-
-class Runtime(perform.Runtime, Protocol):
-    """The running HAProxy."""
-
-    def running(self) -> Running | None: ...
-
-
-class Deployment(perform.Deployment, Protocol):
-    """The state folder."""
-
-    default_certificate: Path
-
-    def files(self) -> Mapping[str, bytes]: ...
-    def certificates(self) -> Mapping[str, bytes]: ...
-    def certificate_path(self, name: str) -> str: ...
-    def certificate_name(self, path: str) -> str: ...
-    def remember(self, services: tuple[Service, ...]) -> None: ...
-    def remembered(self) -> tuple[Service, ...]: ...
 
 
 def _no_extra(_: tuple[Service, ...]) -> Extra:
@@ -147,6 +105,7 @@ class Agent:
             running = self._runtime.running()
             stored = self._deployment.certificates()
             decision = self._decide(now, stored)
+            troubles += self._ask_letsencrypt(decision)
             self._act(decision, stored, running)
             finished = True
         except OperationalError as error:
@@ -179,6 +138,16 @@ class Agent:
         except OperationalError as error:
             troubles.append(str(error))
         return troubles
+
+    def _ask_letsencrypt(self, decision: Decision) -> list[str]:
+        """Tell letsencrypt what is wanted; nothing before Docker has answered, as that would be less than there is."""
+        if self._services_as_of is None:
+            return []
+        try:
+            self._certificates.ask_for(decision.wanted)
+        except OperationalError as error:
+            return [str(error)]
+        return []
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
         inserts, not_inserted = self._surroundings.inserts()

@@ -4,11 +4,13 @@
 2. certificates in the environment: DEFAULT_SSL_CERT, or SSL_CERT, and the variables that EXTRA_SSL_CERTS names
 3. issued bundles: ``NAME.pem``, published by the letsencrypt container
 4. the ``live/`` folder of a certbot on the host: ``NAME/privkey.pem`` and ``NAME/fullchain.pem``
+
+and to the file in which those are asked for that discovered services want.
 """
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -29,21 +31,18 @@ from watchdog.observers import Observer
 
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.files import write_whole
-from proxy_agent.settings import Settings
-from proxy_agent.settings_tls import parse_pem
+from proxy_agent.given_certificates import DEFAULT_STEM, ENVIRONMENT, Given, of_a_size_to_load
+from proxy_agent.routing.wanted import Request, render_wanted
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import Identifier
 from proxy_agent.tls.selfsigned import is_current, make_self_signed
 
 log = logging.getLogger(__name__)
 
-DEFAULT_STEM = "default"
-ENVIRONMENT = "environment"
 _STEM = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]{0,200}")
 """Becomes a file name and a word of the crt-list."""
 _LARGEST_FILE = 256 * 1024
-_LARGEST_BUNDLE = 32_000
-"""Below ``tune.bufsize 32768``, with room for the command that loads it: some six hundred names."""
+
 
 Candidate = tuple[str, tuple[Path, ...]]
 """A stem with the files that make one bundle."""
@@ -62,35 +61,12 @@ class Found:
     is already served under them stays."""
 
 
-@dataclass(frozen=True)
-class Given:
-    """Certificates that came with the environment."""
-
-    bundles: tuple[Bundle, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-    default: Bundle | None = None
-
-
-def given_certificates(settings: Settings) -> Given:
-    """What the environment holds; a bad one is left out by the name of its variable."""
-    variables: dict[str, str | bytes] = dict(settings.extra_pems)
-    if default_pem := settings.default_ssl_cert or settings.ssl_cert:
-        variables[DEFAULT_STEM] = default_pem
-    bundles: dict[str, Bundle] = {}
-    skipped: list[Skipped] = []
-    for stem, pem in sorted(variables.items()):
-        try:
-            content = pem if isinstance(pem, bytes) else parse_pem(pem)
-            bundles[stem] = _of_a_size_to_load(parse_bundle(f"{ENVIRONMENT}/{stem}", content))
-        except ValueError as error:
-            skipped.append(Skipped("DEFAULT_SSL_CERT" if stem == DEFAULT_STEM else stem, str(error)))
-    return Given(tuple(bundles.values()), tuple(skipped), bundles.get(DEFAULT_STEM))
-
-
 class Certificates:
     """Reads the folders anew at each look, and parses a file again only when it changed."""
 
-    def __init__(self, custom: Path, issued: Path, live: Path, self_signed: Path, given: Given | None = None) -> None:
+    def __init__(
+        self, custom: Path, issued: Path, live: Path, self_signed: Path, wanted: Path, given: Given | None = None
+    ) -> None:
         self._given = given or Given()
         self._sources: tuple[tuple[str, Path, Callable[[Path], Iterator[Candidate]]], ...] = (
             ("custom", custom, _custom_candidates),
@@ -98,6 +74,7 @@ class Certificates:
             ("live", live, _live_candidates),
         )
         self._self_signed = self_signed
+        self._wanted = wanted
         self._parsed: dict[str, tuple[object, Bundle]] = {}
 
     def found(self) -> Found:
@@ -138,6 +115,19 @@ class Certificates:
         write_whole(self._self_signed, pem)
         log.info("Made a self-signed default certificate for %s.", ", ".join(map(str, names)))
         return parse_bundle("self-signed", pem)
+
+    def ask_for(self, wanted: Iterable[Request]) -> None:
+        """Have letsencrypt know what is *wanted*, in a file that changes only when that does.
+
+        It may hold the keys of accounts, so it is the owner's alone. Raises OperationalError if it cannot be written.
+        """
+        content = render_wanted(wanted)
+        try:
+            if self._wanted.read_bytes() == content:
+                return
+        except OSError:
+            pass
+        write_whole(self._wanted, content)
 
     def watch(self, ring: Callable[[str], None]) -> None:
         """Have *ring* called whenever something changes in a folder; where that cannot be, the resync finds it."""
@@ -182,7 +172,7 @@ class Certificates:
             raise ValueError("its name may hold letters, digits, '.', '_', '-' and '*' only")
         if any(file.stat().st_size > _LARGEST_FILE for file in files):
             raise ValueError(f"larger than {_LARGEST_FILE // 1024} KiB")
-        bundle = _of_a_size_to_load(parse_bundle(name, b"\n".join(file.read_bytes() for file in files)))
+        bundle = of_a_size_to_load(parse_bundle(name, b"\n".join(file.read_bytes() for file in files)))
         self._parsed[name] = (state, bundle)
         return bundle
 
@@ -208,12 +198,6 @@ class _Ring(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         if isinstance(event, self._CHANGES):
             self._ring(self._reason)
-
-
-def _of_a_size_to_load(bundle: Bundle) -> Bundle:
-    if len(bundle.pem) > _LARGEST_BUNDLE:
-        raise ValueError(f"key, certificate and chain are larger together than {_LARGEST_BUNDLE} bytes")
-    return bundle
 
 
 def _bundle_candidates(folder: Path) -> Iterator[Candidate]:

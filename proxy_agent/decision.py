@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from proxy_agent.certificates import DEFAULT_STEM, Found
+from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.given_certificates import DEFAULT_STEM
 from proxy_agent.proxy_settings import further_ports, proxy_of, unmet
 from proxy_agent.reconcile import Desired
 from proxy_agent.routing.build import EVERY_NAME, build
@@ -14,8 +15,10 @@ from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.host_policies import host_policies, lines
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Inserts, Templates
+from proxy_agent.routing.wanted import Request, find_wanted
 from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle, parse_bundle
+from proxy_agent.tls.names import DnsName, Identifier
 from proxy_agent.tls.selection import Selection, select
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -54,6 +57,8 @@ class Decision:
     """When the next certificate expires, which may give its names to another one."""
     ports: frozenset[int]
     """What is to be listened on beside the ports of HTTP and HTTPS."""
+    wanted: tuple[Request, ...] = ()
+    """The certificates to ask letsencrypt for."""
 
 
 def decide(
@@ -68,6 +73,7 @@ def decide(
     selection = select(sources, custom_default, world.self_signed, world.now, chosen)
     every_name = {EVERY_NAME} if custom_default and settings.trust_default_cert else set()
     routing = build(world.services, selection.names | every_name, replace(proxy, extra=world.extra), selection.trusted)
+    wanted, unasked = find_wanted(world.services, proxy, _covered_by_others(sources, selection, world.now))
     tls_options, unspoken = host_policies(world.services, proxy, settings.tls)
     crt_list = tuple(
         (path_of(bundle.name), line)
@@ -91,6 +97,7 @@ def decide(
             *routing.skipped,
             *unknown,
             *unspoken,
+            *unasked,
             *world.extra.skipped,
             *world.found.skipped,
             *refusals,
@@ -101,6 +108,7 @@ def decide(
         ),
         ports=further_ports(settings, routing)
         | frozenset(world.extra.ports) - {settings.http_port, settings.https_port},
+        wanted=wanted,
     )
 
 
@@ -113,6 +121,20 @@ def _expired(selection: Selection, now: datetime) -> Iterator[Skipped]:
         if bundle.not_after <= now:
             reason = f"expired on {bundle.not_after:%Y-%m-%d %H:%M} UTC, and nothing newer covers its names"
             yield Skipped(bundle.name, reason)
+
+
+def _covered_by_others(
+    sources: Sequence[Sequence[Bundle]], selection: Selection, now: datetime
+) -> Callable[[DnsName], bool]:
+    """Tells whether a name has a certificate that letsencrypt did not obtain, and that has not expired."""
+    others = [(bundle, bundle.identifiers) for bundle in _everything(sources)]
+    # It may have one that does not carry it, by the choice of its container.
+    others += [(bundle, frozenset(names)) for bundle, names in selection.entries]
+    covered: set[Identifier] = set()
+    for bundle, names in others:
+        if not bundle.name.startswith("issued/") and bundle.not_after > now:
+            covered |= names
+    return lambda name: name in covered or DnsName(f"*.{name.partition('.')[2]}") in covered
 
 
 def _usable(world: World) -> tuple[list[tuple[Bundle, ...]], list[Skipped]]:

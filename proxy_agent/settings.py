@@ -99,6 +99,7 @@ class ProxySettings(TlsSettings, AnswerSettings, TrafficSettings, DiscoverySetti
     run_folder: Path = Field(alias="RUN_FOLDER", default=Path("/run/companion"), exclude=True)
     issued_folder: Path = Field(alias="CERTS_FOLDER", default=Path("/certs"), exclude=True)
     custom_folder: Path = Field(alias="CERT_FOLDER", default=Path("/custom-certs"), exclude=True)
+    wanted_folder: Path = Field(alias="WANTED_FOLDER", default=Path("/wanted"), exclude=True)
     live_folder: Path = Field(alias="LIVE_FOLDER", default=Path("/host-certbot/live"), exclude=True)
     errors_folder: Path = Field(alias="ERRORS_FOLDER", default=Path("/errors"), exclude=True)
 

@@ -6,9 +6,10 @@ from datetime import datetime
 from pathlib import Path
 
 from proxy_agent.agent import Agent
-from proxy_agent.certificates import Certificates, given_certificates
+from proxy_agent.certificates import Certificates
 from proxy_agent.containers import Containers, own_addresses, own_container_id
 from proxy_agent.deployment import Deployment
+from proxy_agent.given_certificates import given_certificates
 from proxy_agent.listener import Listener
 from proxy_agent.perform import Performer
 from proxy_agent.process import check_configuration
@@ -44,6 +45,7 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
         settings.issued_folder,
         settings.live_folder,
         state / "self-signed.pem",
+        settings.wanted_folder / "wanted.json",
         given_certificates(settings),
     )
     deployment = Deployment(state)

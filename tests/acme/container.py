@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from letsencrypt.certonly import Directory
-from letsencrypt.issuer import Issuer, Report
+from letsencrypt.issuer import Report
+from letsencrypt.loop import Loop
 from letsencrypt.settings import load
 from letsencrypt.wiring import wire
 from proxy_agent.daemon.wakeup import Wakeup
@@ -35,7 +36,10 @@ class Container:
         self.run = folder / "run"
         for volume in (self.letsencrypt, self.certs, self.run):
             volume.mkdir()
+        self.wanted = folder / "wanted.json"
         self.email = "admin@example.com"
+        self.settings: dict[str, str] = {}
+        """Further variables."""
         self._port = challenge_port
 
     def environ(self, domains: str, options: str) -> dict[str, str]:
@@ -49,22 +53,24 @@ class Container:
             "LETSENCRYPT_FOLDER": str(self.letsencrypt),
             "CERTS_FOLDER": str(self.certs),
             "RUN_FOLDER": str(self.run),
+            "WANTED_FILE": str(self.wanted),
+            **self.settings,
         }
 
     @contextlib.contextmanager
-    def started(self, domains: str, options: str) -> Iterator[Issuer]:
+    def started(self, domains: str, options: str) -> Iterator[Loop]:
         """The loop of a container that just started, with its challenge server answering."""
-        server, issuer = wire(load(self.environ(domains, options)), Wakeup(), lambda: datetime.now(UTC), lambda: 0.0)
+        server, loop = wire(load(self.environ(domains, options)), Wakeup(), lambda: datetime.now(UTC), lambda: 0.0)
         server.start()
         try:
-            yield issuer
+            yield loop
         finally:
             server.stop()
 
     def cycle(self, domains: str, authority: Authority, *options: str) -> Report:
         """Start it with *authority* as its server, let it look at everything once, and stop it."""
-        with self.started(domains, " ".join(["--server", authority.directory, *options])) as issuer:
-            return issuer.cycle()
+        with self.started(domains, " ".join(["--server", authority.directory, *options])) as loop:
+            return loop.cycle()
 
     def published(self, name: str) -> Bundle:
         """The bundle that the load balancer sees for the lineage *name*."""

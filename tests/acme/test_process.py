@@ -97,7 +97,7 @@ def is_challenge(path: Path) -> bool:
 def test_without_domains_it_waits_in_good_health(container: Container) -> None:
     """With nothing set, one line says what to set; the container keeps running and is healthy."""
     with running(container, "", "", EMAIL="") as program:
-        program.wait_for("set DOMAINS")
+        program.wait_for("DOMAINS is not set")
         health = program.health()
         assert program.stop() == 0
 
@@ -117,7 +117,7 @@ def test_a_refused_option_does_not_end_the_container(container: Container) -> No
 def test_a_container_that_is_gone_is_not_healthy(container: Container) -> None:
     """The health check fails with a sentence when nobody answers."""
     with running(container, "", "") as program:
-        program.wait_for("set DOMAINS")
+        program.wait_for("DOMAINS is not set")
         program.stop()
         health = program.health()
 

@@ -7,7 +7,7 @@ STACK = ("haproxy", "letsencrypt", "docker-gate", "app")
 
 
 def test_no_settings_at_all(plain_stack: Stack) -> None:
-    """Both ports answer with the default certificate, and one line says which setting is missing."""
+    """Both ports answer with the default certificate, and one line says where certificates come from."""
     plain_stack.up()
     until(lambda: plain_stack.https("unknown.test").status == 503, "HAProxy")
     assert plain_stack.http("unknown.test").status == 503

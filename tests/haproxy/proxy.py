@@ -22,10 +22,11 @@ from cryptography import x509
 
 from proxy_agent import settings as agent_settings
 from proxy_agent.agent import Agent
-from proxy_agent.certificates import Certificates, given_certificates
+from proxy_agent.certificates import Certificates
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.files import write_whole
 from proxy_agent.deployment import Deployment
+from proxy_agent.given_certificates import given_certificates
 from proxy_agent.listener import Listener
 from proxy_agent.perform import Performer
 from proxy_agent.process import check_configuration
@@ -91,6 +92,7 @@ class Proxy:
                 "CERTS_FOLDER": str(folder / "issued"),
                 "CERT_FOLDER": str(folder / "custom"),
                 "LIVE_FOLDER": str(folder / "live"),
+                "WANTED_FOLDER": str(folder),
                 "DEFAULT_CERT_SANS": "localhost,127.0.0.1",
                 "ENABLE_IPV6": "no",
                 "ROUTE_GRACE": "0s",
@@ -131,6 +133,7 @@ class Proxy:
                 settings.issued_folder,
                 settings.live_folder,
                 settings.state_folder / "self-signed.pem",
+                settings.wanted_folder / "wanted.json",
                 given_certificates(settings),
             ),
             deployment,

@@ -19,6 +19,7 @@ from proxy_agent.perform import Performer
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Container, ServerState, Service
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Inserts, Templates
+from proxy_agent.routing.wanted import Request
 from proxy_agent.runtime import CrtListLine, Running, RuntimeRefusal, Verdict
 from proxy_agent.server_states import RunningServer
 from proxy_agent.status import Status
@@ -93,6 +94,15 @@ class FakeCertificates:
         self.sources: dict[str, tuple[Bundle, ...]] = {"custom": (), "issued": (), "live": ()}
         self.skipped: tuple[Skipped, ...] = ()
         self.doubtful: frozenset[str] = frozenset()
+        self.asked_for: list[tuple[Request, ...]] = []
+        """What was asked of letsencrypt, each time."""
+        self.failure = ""
+
+    def ask_for(self, wanted: tuple[Request, ...]) -> None:
+        """Tell letsencrypt."""
+        if self.failure:
+            raise OperationalError(self.failure)
+        self.asked_for.append(wanted)
 
     def found(self) -> Found:
         """What lies there."""

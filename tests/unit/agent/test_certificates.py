@@ -13,6 +13,7 @@ import pytest
 
 from proxy_agent.certificates import Certificates, Found
 from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.routing.wanted import Request
 from proxy_agent.tls.names import parse_identifier
 from proxy_agent.tls.selfsigned import LIFETIME
 from tests.certificate_authority import CertificateAuthority
@@ -31,7 +32,8 @@ class Folders:
         for folder in (self.custom, self.issued, self.live):
             folder.mkdir()
         self.self_signed = root / "state" / "self-signed.pem"
-        self.certificates = Certificates(self.custom, self.issued, self.live, self.self_signed)
+        self.wanted = root / "wanted.json"
+        self.certificates = Certificates(self.custom, self.issued, self.live, self.self_signed, self.wanted)
 
     def found(self) -> Found:
         """One look."""
@@ -98,7 +100,7 @@ def test_each_source_has_its_own_form(folders: Folders) -> None:
 
 def test_a_missing_folder_is_an_empty_one(tmp_path: Path) -> None:
     """Nobody has to mount what they do not use."""
-    missing = Certificates(tmp_path / "x", tmp_path / "y", tmp_path / "z", tmp_path / "self-signed.pem")
+    missing = Certificates(tmp_path / "x", tmp_path / "y", tmp_path / "z", tmp_path / "self-signed.pem", tmp_path / "w")
     assert missing.found() == Found({"custom": (), "issued": (), "live": ()}, None, (), frozenset())
 
 
@@ -314,3 +316,15 @@ def test_where_the_kernel_watches_no_more_the_agent_goes_on(folders: Folders, ca
     (line,) = caplog.messages
     assert line.startswith("Cannot watch for new certificates: ")
     assert line.endswith("; they are seen at the next resync.")
+
+
+def test_what_is_wanted_is_written_when_it_changes(folders: Folders) -> None:
+    """Letsencrypt sees a whole file, which is the owner's alone and stays untouched while nothing changes."""
+    folders.certificates.ask_for([Request(("a.test",), ("shop",))])
+    first = folders.wanted.stat()
+    assert first.st_mode & 0o777 == 0o600
+    folders.certificates.ask_for([Request(("a.test",), ("shop",))])
+    assert folders.wanted.stat().st_ino == first.st_ino
+    assert folders.wanted.stat().st_mtime_ns == first.st_mtime_ns
+    folders.certificates.ask_for([])
+    assert b"a.test" not in folders.wanted.read_bytes()

@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from letsencrypt.certonly import Directory
 from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Edges, Issuer
 from letsencrypt.lineages import Lineage, parse_domains
+from letsencrypt.loop import Loop
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from proxy_agent.daemon.errors import OperationalError, Skipped
@@ -112,7 +114,16 @@ class World:
             now=lambda: self.time,
             random=lambda: 0.0,
         )
-        return Issuer(self.lineages, "ca.example", INTERVAL, edges)
+        issuer = Issuer("ca.example", INTERVAL, edges)
+        issuer.want(self.lineages)
+        return issuer
+
+    def run(self) -> None:
+        """The loop around such an issuer, until it is stopped."""
+        issuer = self.issuer()
+        directory = Directory("https://ca.example/directory")
+        lineages = {directory: self.lineages}
+        Loop(lambda: lineages, lambda _: issuer, lambda: None, self, self.promises.append, lambda: self.time).run()
 
 
 @dataclass
@@ -306,7 +317,7 @@ def test_a_rate_limit_is_kept(caplog: pytest.LogCaptureFixture) -> None:
     these = world("a.example")
     these.outcomes["a.example"] = Outcome(Failure.RATE_LIMITED, "too many", retry_after=timedelta(hours=3))
     these.rings = [frozenset({"SIGHUP"})]
-    these.issuer().run()
+    these.run()
 
     assert these.runs == ["a.example"]
     assert errors(caplog)[0].endswith("Next try in 3 hours.")
@@ -317,7 +328,7 @@ def test_sighup_tries_failures_again_at_once() -> None:
     these = world("a.example")
     these.outcomes["a.example"] = Outcome(Failure.REFUSED, "policy")
     these.rings = [frozenset({"SIGHUP"})]
-    these.issuer().run()
+    these.run()
 
     assert these.runs == ["a.example", "a.example"]
 
@@ -425,7 +436,7 @@ def test_a_stop_ends_the_round_after_the_running_certbot() -> None:
         these.stopping = True
 
     these.after_run = stop
-    these.issuer().run()
+    these.run()
 
     assert these.runs == ["a.example"]
     assert set(these.published) == {"a.example"}
@@ -446,8 +457,65 @@ def test_every_sleep_and_every_run_is_announced() -> None:
     promised: list[int] = []
     these.after_run = lambda _name: promised.append(len(these.promises))
 
-    these.issuer().run()
+    these.run()
 
     assert promised == sorted(set(promised))
     assert these.promises[0] is None
     assert these.promises[-1] == RESYNC
+
+
+def test_what_joins_is_issued_and_what_leaves_stays_published() -> None:
+    """A changed set is looked after from the next cycle on: the new one at once, the others in their own time."""
+    these = world("a.example")
+    issuer = these.issuer()
+    issuer.cycle()
+    issuer.want(parse_domains("b.example").lineages)
+    issuer.cycle()
+    these.time += INTERVAL
+    issuer.cycle()
+
+    assert these.runs == ["a.example", "b.example", "b.example"]
+    assert set(these.published) == {"a.example", "b.example"}
+
+
+def test_whoever_returns_waits_for_the_rest_of_the_pause() -> None:
+    """A container that fails to get a certificate and starts again and again causes no more tries than one that stays;
+    one with other names is tried at once.
+    """
+    these = world("a.example")
+    these.outcomes["a.example"] = Outcome(Failure.VALIDATION, "404")
+    issuer = these.issuer()
+    issuer.cycle()
+    for _ in range(5):
+        issuer.want(())
+        issuer.cycle()
+        issuer.want(these.lineages)
+        issuer.cycle()
+    assert these.runs == ["a.example"]
+
+    issuer.want(parse_domains("a.example, b.example").lineages)
+    issuer.cycle()
+    assert these.runs == ["a.example", "a.example"]
+
+
+def test_other_names_do_not_end_a_pause_of_the_ca(caplog: pytest.LogCaptureFixture) -> None:
+    """Who was told to wait by the CA waits, whatever the list says now."""
+    these = world("a.example")
+    these.outcomes["a.example"] = Outcome(Failure.RATE_LIMITED, "too many", retry_after=timedelta(hours=3))
+    issuer = these.issuer()
+    issuer.cycle()
+    issuer.want(parse_domains("a.example, b.example").lineages)
+    issuer.cycle()
+    assert these.runs == ["a.example"]
+    assert len(errors(caplog)) == 1
+
+
+def test_a_failure_says_who_wants_the_certificate(caplog: pytest.LogCaptureFixture) -> None:
+    """The operator sees whose container to look at."""
+    these = world("a.example")
+    these.lineages = (replace(these.lineages[0], services=("shop/web", "shop/worker")),)
+    these.outcomes["a.example"] = Outcome(Failure.VALIDATION, "404")
+    these.issuer().cycle()
+    assert errors(caplog) == [
+        "No certificate for a.example (wanted by shop/web, shop/worker) from ca.example: 404. Next try in 61 seconds."
+    ]

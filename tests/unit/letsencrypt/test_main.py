@@ -14,6 +14,10 @@ from letsencrypt.settings import load
     [
         (
             {},
+            ["DOMAINS is not set: certificates are obtained for the VIRTUAL_HOST names of containers, as they start."],
+        ),
+        (
+            {"AUTO_DOMAINS": "no"},
             ["There is nothing to do: set DOMAINS to the names that need certificates, like www.example.com."],
         ),
         (

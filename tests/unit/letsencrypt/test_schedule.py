@@ -217,3 +217,41 @@ def test_the_operator_may_not_hurry_a_busy_ca() -> None:
     table.failed("a", Failure.BUSY, "503")
     table.retry_now()
     assert table.held_up
+
+
+def test_who_comes_and_goes_is_put_off_like_who_stays() -> None:
+    """A name that fails and whose container starts every two minutes is tried no more often than the CA advises."""
+    clock = Clock()
+    table = timetable(clock)
+    tries = 0
+    for _ in range(30):
+        table.expect({"a": "list"})
+        if table.due(["a"]):
+            tries += 1
+            table.failed("a", Failure.VALIDATION, "no answer")
+        clock.time += timedelta(minutes=1)
+        table.expect({})
+        clock.time += timedelta(minutes=1)
+    assert tries == 3
+
+
+def test_another_list_is_tried_at_once() -> None:
+    """Whoever corrects a list need not wait for the pause of the wrong one, unless the CA ordered it."""
+    table = timetable(Clock())
+    for name, failure in (("a", Failure.VALIDATION), ("b", Failure.RATE_LIMITED)):
+        table.expect({"a": "list", "b": "list"})
+        table.failed(name, failure, "no", timedelta(hours=1))
+    table.expect({"a": "other", "b": "other"})
+    assert table.due(["a", "b"]) == ["a"]
+
+
+def test_who_stays_away_is_forgotten() -> None:
+    """A day after its time has come: the table does not grow for ever."""
+    clock = Clock()
+    table = timetable(clock)
+    table.expect({"a": "list"})
+    first = table.failed("a", Failure.VALIDATION, "no answer")
+    clock.time = first.not_before + DAY
+    table.expect({})
+    table.expect({"a": "list"})
+    assert table.failed("a", Failure.VALIDATION, "no answer").attempts == {Failure.VALIDATION: 1}

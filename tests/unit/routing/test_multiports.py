@@ -44,7 +44,7 @@ def test_yaml_and_json_say_the_same(text: str) -> None:
         ("a.test: {/: {port: x}}", "'/' of 'a.test': 'x' is not a port"),
         ("a.test: {/: {port: [1]}}", "single words"),
         ("a.test: {/: {prot: http}}", "'prot' is not known: write port, proto or dest"),
-        ("a.test: {/: {proto: uwsgi}}", "'uwsgi' is not served"),
+        ("a.test: {/: {proto: uwsgi}}", "'uwsgi' is not spoken by HAProxy"),
         ("a.test: {/: {dest: x}}", "'x' is not a path"),
         ("https://a.test: {/: {}}", "is more than a host"),
         ("a.test:80: {/: {}}", "is more than a host"),

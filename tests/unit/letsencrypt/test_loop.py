@@ -1,0 +1,217 @@
+"""The loop over all ACME servers, and what is looked after at each moment."""
+
+import json
+import logging
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from letsencrypt.admission import Admission, parse_allowed
+from letsencrypt.certonly import PRODUCTION, STAGING, Directory
+from letsencrypt.discovery import Discovery, source_of
+from letsencrypt.issuer import RESYNC, Issuer, Report
+from letsencrypt.lineages import Lineage, parse_domains
+from letsencrypt.loop import Loop
+from letsencrypt.settings import load
+from letsencrypt.wanted import WantedFile
+from proxy_agent.tls.names import Identifier
+from tests.unit.letsencrypt.certificates import NOW
+
+
+@dataclass
+class Clock:
+    """Time, spent in sleeps of the loop; what a test plans happens at its second."""
+
+    time: datetime = NOW
+    plans: dict[int, Callable[[], None]] = field(default_factory=dict)
+    stopping: bool = False
+    rings: dict[int, str] = field(default_factory=dict)
+    promises: list[timedelta | None] = field(default_factory=list)
+
+    def now(self) -> datetime:
+        """The time."""
+        return self.time
+
+    @property
+    def seconds(self) -> int:
+        """Since the beginning."""
+        return round((self.time - NOW).total_seconds())
+
+    def wait(self, timeout: float, /) -> frozenset[str]:
+        """Sleep."""
+        self.time += timedelta(seconds=timeout)
+        for second in [second for second in self.plans if second <= self.seconds]:
+            self.plans.pop(second)()
+        ring = self.rings.pop(self.seconds, "")
+        return frozenset({ring} if ring else ())
+
+    def stop(self) -> None:
+        """End the loop."""
+        self.stopping = True
+
+
+class FakeIssuer(Issuer):
+    """Records what it is told."""
+
+    def __init__(self, journal: list[tuple[int, str]], clock: Clock, host: str) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._of = host
+        self._names: tuple[str, ...] = ()
+
+    def want(self, lineages: object) -> None:
+        """Remember."""
+        assert isinstance(lineages, tuple)
+        self._names = tuple(str(lineage) for lineage in lineages)
+
+    def cycle(self) -> Report:
+        """Say what was wanted."""
+        self._journal.append((self._clock.seconds, f"{self._of}: {'; '.join(self._names)}"))
+        return Report((self._of,), RESYNC)
+
+    def retry_now(self) -> None:
+        """Say so."""
+        self._journal.append((self._clock.seconds, f"{self._of}: again"))
+
+
+class House:
+    """A loop with its file."""
+
+    def __init__(self, folder: Path, domains: str = "", allowed: str = "") -> None:
+        self.path = folder / "wanted.json"
+        self.clock = Clock()
+        self.journal: list[tuple[int, str]] = []
+        self.known: list[Set[Identifier] | None] = []
+        """What is known to be wanted, at the end of each cycle."""
+        admission = Admission(parse_domains(domains).lineages, Directory(PRODUCTION), parse_allowed(allowed))
+        self.discovery = Discovery(WantedFile(self.path), admission, self.clock.now)
+        self.loop = Loop(
+            self.discovery.lineages,
+            lambda directory: FakeIssuer(self.journal, self.clock, directory.host.partition("-")[2][:7]),
+            lambda: self.known.append(self.discovery.names()),
+            self.clock,
+            self.clock.promises.append,
+            self.clock.now,
+        )
+
+    def want(self, *certificates: dict[str, object]) -> None:
+        """Write the file."""
+        fresh = self.path.with_name("fresh")
+        fresh.write_text(json.dumps({"version": 1, "certificates": certificates}))
+        fresh.replace(self.path)
+
+    def spoil(self) -> None:
+        """Write what is no such file."""
+        self.path.write_text("nonsense")
+
+    def run(self, seconds: int) -> list[tuple[int, str]]:
+        """What happens in so many seconds."""
+        self.clock.plans[seconds] = self.clock.stop
+        self.loop.run()
+        return self.journal
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    """One that knows no domains."""
+    return House(tmp_path)
+
+
+def test_what_is_wanted_is_looked_after_within_seconds(house: House) -> None:
+    """A list that appears in the middle of a long sleep ends it as soon as it has settled; one that leaves, at once."""
+    house.clock.plans[100] = lambda: house.want({"names": ["a.test"], "for": ["shop"]})
+    house.clock.plans[200] = house.want
+    assert house.run(280) == [(0, "v02.api: "), (103, "v02.api: a.test"), (200, "v02.api: ")]
+
+
+def test_each_server_has_an_issuer_of_its_own(house: House) -> None:
+    """A rehearsal is looked after beside the rest, in the same queue."""
+    house.want({"names": ["a.test"]}, {"names": ["b.test"], "staging": True})
+    assert house.run(10) == [
+        (0, "v02.api: "),
+        (3, "v02.api: a.test"),
+        (3, f"{Directory(STAGING).host.partition('-')[2][:7]}: b.test"),
+    ]
+
+
+def test_domains_are_looked_after_at_once(tmp_path: Path) -> None:
+    """They need not settle, and nothing wanted is no reason to look again before the time."""
+    assert House(tmp_path, "a.test; b.test").run(280) == [(0, "v02.api: a.test; b.test")]
+
+
+def test_sighup_reaches_every_issuer(house: House) -> None:
+    """And the next cycle follows at once."""
+    house.clock.rings[50] = "SIGHUP"
+    assert house.run(60) == [(0, "v02.api: "), (50, "v02.api: again"), (50, "v02.api: ")]
+
+
+def test_a_sleep_is_promised_with_its_length(house: House) -> None:
+    """The looks in between are not worth a sign of life each."""
+    house.run(250)
+    assert house.clock.promises == [RESYNC]
+
+
+def test_refusals_are_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """One line for each name outside the white list, naming the service, for as long as it lasts."""
+    caplog.set_level(logging.INFO)
+    house = House(tmp_path, allowed="a.test")
+    house.want({"names": ["a.test"], "for": ["shop"]}, {"names": ["evil.test"], "for": ["blog/web"]})
+    house.clock.plans[20] = lambda: house.want({"names": ["evil.test"], "for": ["blog/web"]})
+    house.clock.plans[30] = house.want
+    house.run(60)
+    assert caplog.messages == [
+        "No certificate is obtained for what a container wants: blog/web: evil.test is outside ALLOWED_DOMAINS.",
+        "Mended: what containers want",
+    ]
+
+
+def test_a_broken_file_changes_nothing(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """What it said last goes on, and one line says what is wrong."""
+    house.want({"names": ["a.test"]})
+    house.clock.plans[10] = house.spoil
+    assert house.run(20) == [(0, "v02.api: "), (3, "v02.api: a.test")]
+    assert caplog.messages == [f"{house.path} cannot be used: it is no JSON."]
+
+
+def test_equal_wishes_of_other_services_are_no_news(house: House) -> None:
+    """A copy that starts elsewhere wakes nobody."""
+    house.want({"names": ["a.test"], "for": ["shop"]})
+    house.clock.plans[10] = lambda: house.want({"names": ["a.test"], "for": ["blog", "shop"]})
+    assert len(house.run(60)) == 2
+    [lineages] = house.discovery.lineages().values()
+    assert isinstance(lineages[0], Lineage)
+    assert lineages[0].services == ("blog", "shop")
+
+
+@pytest.mark.parametrize(
+    ("environ", "looked_after"),
+    [
+        ({"DOMAINS": "a.test"}, ["a.test", "b.test"]),
+        ({"DOMAINS": "a.test", "AUTO_DOMAINS": "no"}, ["a.test"]),
+        ({"DOMAINS": "a.test", "ALLOWED_DOMAINS": "c.test"}, ["a.test"]),
+        ({"DOMAINS": "a.test", "OPTIONS": "--csr x"}, []),
+    ],
+)
+def test_the_settings_decide_what_is_looked_after(
+    environ: dict[str, str], looked_after: list[str], tmp_path: Path
+) -> None:
+    """DOMAINS always, what containers want unless that is switched off, and nothing while OPTIONS is refused."""
+    house = House(tmp_path)
+    house.want({"names": ["b.test"]})
+    lineages = source_of(load({**environ, "WANTED_FILE": str(house.path)}), house.clock.now).lineages
+    lineages()
+    house.clock.wait(3)
+    assert [lineage.name for each in lineages().values() for lineage in each] == looked_after
+
+
+def test_what_is_wanted_is_known_whether_granted_or_not(tmp_path: Path) -> None:
+    """Nothing before there is a file; then all of it and DOMAINS; nothing again while it cannot be used."""
+    house = House(tmp_path, domains="a.test", allowed="b.test")
+    house.clock.plans[10] = lambda: house.want({"names": ["b.test", "c.test"]})
+    house.clock.plans[20] = house.spoil
+    house.clock.rings[30] = "look"
+    house.run(40)
+    assert house.known == [None, {"a.test", "b.test", "c.test"}, None]
