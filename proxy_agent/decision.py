@@ -9,6 +9,7 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.given_certificates import DEFAULT_STEM
 from proxy_agent.proxy_settings import further_ports, proxy_of, unmet
 from proxy_agent.reconcile import Desired
+from proxy_agent.routing.admission import admitted
 from proxy_agent.routing.build import EVERY_NAME, build
 from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
 from proxy_agent.routing.extra import Extra
@@ -73,7 +74,7 @@ def decide(
     selection = select(sources, custom_default, world.self_signed, world.now, chosen)
     every_name = {EVERY_NAME} if custom_default and settings.trust_default_cert else set()
     routing = build(world.services, selection.names | every_name, replace(proxy, extra=world.extra), selection.trusted)
-    wanted, unasked = find_wanted(world.services, proxy, _covered_by_others(sources, selection, world.now))
+    wanted, unasked = find_wanted(admitted(world.services)[0], proxy, _covered_by_others(sources, selection, world.now))
     tls_options, unspoken = host_policies(world.services, proxy, settings.tls)
     crt_list = tuple(
         (path_of(bundle.name), line)

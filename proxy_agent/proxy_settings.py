@@ -16,6 +16,7 @@ def proxy_of(settings: Settings, taken_ports: Mapping[int, str]) -> Proxy:
         force_ssl=settings.force_ssl,
         http_port=settings.http_port,
         https_port=settings.https_port,
+        docker_health=settings.docker_health,
         https_method=settings.https_method or "",
         code=int(settings.non_get_redirect),
         http_without_certificate=settings.http_without_certificate,

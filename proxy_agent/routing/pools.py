@@ -6,13 +6,15 @@ from dataclasses import dataclass, replace
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.claims import Claim, Proxy
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port
-from proxy_agent.routing.model import Backend, Container, Reach, Rewrite, Server, Service
+from proxy_agent.routing.metadata import DOCKER_HEALTH, asks_for_routes, doubts_about_ports, exposed_port, server_port
+from proxy_agent.routing.model import Backend, Container, Reach, Server, Service
 from proxy_agent.routing.naming import digest, printable, slug, word
 from proxy_agent.routing.options import server_proto
 from proxy_agent.routing.policies import policy_of
 from proxy_agent.routing.policy import Policy
 from proxy_agent.routing.reader import Reader
+from proxy_agent.routing.rewrite import Rewrite
+from proxy_agent.routing.rotation import in_rotation, parse_docker_health, standing
 from proxy_agent.routing.server_settings import read_server_settings
 
 _WITHOUT_NAME = "localhost"
@@ -52,8 +54,12 @@ class Pools:
         return tuple(sorted(self._backends.values(), key=lambda backend: backend.name))
 
     def has_servers(self, claim: Claim) -> bool:
-        """Whether anybody is there to answer."""
+        """Whether anybody answers, or did a moment ago."""
         return bool(self._servers_of(claim.service, claim.reach))
+
+    def has_somebody(self, claim: Claim) -> bool:
+        """Whether anybody is there to answer."""
+        return any(server.state != "gone" for server in self._servers_of(claim.service, claim.reach))
 
     def backend(self, claims: tuple[Claim, ...], rewrite: Rewrite | None) -> Backend:
         """The backend of *claims*, which share a place and are sorted by service."""
@@ -89,7 +95,7 @@ class Pools:
         return Backend(
             name=f"{word(names[0])}-{digest(*parts)}",
             title=" ".join(map(printable, names)),
-            servers=found,
+            servers=in_rotation(found),
             rewrite=pool.rewrite,
             policy=policy,
             scripts=policy.scripts if any(server.proto == "fastcgi" for server in found) else "",
@@ -118,6 +124,7 @@ class Pools:
             reader = Reader(container)
             try:
                 servers.append(self._server(container, reach, reader))
+                reader.doubts += doubts_about_ports(container, named=reach.port is not None)
             except ValueError as error:
                 self.doubts.append(Skipped(what, str(error)))
             self.doubts += [Skipped(what, doubt) for doubt in reader.doubts]
@@ -133,4 +140,6 @@ class Pools:
         if words != self._proxy.server.words:
             # A running server keeps the words it began with: with others it is another server.
             name = f"{name}-{digest(*words)}"
-        return Server(name, container.address, port, proto, words)
+        policy = reader.value(DOCKER_HEALTH, parse_docker_health, self._proxy.docker_health)
+        state, spare = standing(container, policy)
+        return Server(name, container.address, port, proto, words, state, spare, container.network)

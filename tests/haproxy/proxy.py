@@ -95,6 +95,7 @@ class Proxy:
                 "WANTED_FOLDER": str(folder),
                 "DEFAULT_CERT_SANS": "localhost,127.0.0.1",
                 "ENABLE_IPV6": "no",
+                "ROUTE_GRACE": "0s",
                 "ERRORS_FOLDER": str(folder / "errors"),
                 # Others run HAProxy on this host too.
                 "STATS_PORT": "0",
