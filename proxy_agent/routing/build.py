@@ -1,7 +1,7 @@
 """From services to routing: who answers for which place, decided alike whatever order Docker lists them in."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from proxy_agent.daemon.errors import Skipped
@@ -101,12 +101,17 @@ def _winners(claims: Iterable[Claim], pools: Pools) -> tuple[dict[Place, tuple[C
     for place, rivals in by_place.items():
         known = [claim for claim in rivals if pools.has_servers(claim)] or rivals
         # Who ended a moment ago shares what it shared before, but takes nothing from one that is there.
-        heaviest = max(claim.weight for claim in [c for c in known if pools.has_somebody(c)] or known)
+        heaviest = max(claim.weight for claim in _there(known, pools))
         able = [claim for claim in known if claim.weight <= heaviest]
         winners[place] = tuple(sorted((c for c in able if c.weight == heaviest), key=lambda claim: claim.service))
         told += _outdone(winners[place], [claim for claim in able if claim.weight < heaviest])
-        told += _shared(winners[place])
+        told += _shared(_there(winners[place], pools))
     return winners, told
+
+
+def _there(claims: Sequence[Claim], pools: Pools) -> Sequence[Claim]:
+    """Those of *claims* whose services have not ended, who alone have a say; all where nobody is there."""
+    return [claim for claim in claims if pools.has_somebody(claim)] or claims
 
 
 def _outdone(winners: tuple[Claim, ...], losers: Iterable[Claim]) -> Iterator[Skipped]:
@@ -115,7 +120,7 @@ def _outdone(winners: tuple[Claim, ...], losers: Iterable[Claim]) -> Iterator[Sk
         yield Skipped(claim.service, f"{claim.place} is answered by {by}, whose VIRTUAL_HOST_WEIGHT is higher")
 
 
-def _shared(claims: tuple[Claim, ...]) -> Iterator[Skipped]:
+def _shared(claims: Sequence[Claim]) -> Iterator[Skipped]:
     """Copies in one project are meant; two projects with one host are more often a mistake."""
     if len({claim.service.partition("/")[0] for claim in claims if "/" in claim.service}) > 1:
         names = " and ".join(claim.service for claim in claims)
@@ -132,7 +137,7 @@ def _newest(claims: Iterable[Claim]) -> Claim:
 
 
 def _rule(claims: tuple[Claim, ...], pools: Pools, winners: Mapping[Place, object], proxy: Proxy) -> Rule:
-    claim = _newest(claims)
+    claim = _newest(_there(claims, pools))
     place = claim.place
     backend = None if claim.closed else pools.backend(claims, claim.rewrite)
     return Rule(

@@ -105,7 +105,8 @@ class Pools:
 
     def _policy(self, names: list[str]) -> Policy:
         containers = [c for name in names for c in self._services[name].containers if asks_for_routes(c)]
-        policy, doubts = policy_of(containers, self._proxy.policy)
+        there = [container for container in containers if not container.gone_at]
+        policy, doubts = policy_of(there or containers, self._proxy.policy)
         self.doubts += [Skipped(" and ".join(names), doubt) for doubt in doubts]
         if policy.http_check is None:
             return policy

@@ -103,3 +103,14 @@ def test_what_docker_fails_to_describe_is_taken_to_be_as_it_was() -> None:
     assert (container.settings, container.exposed_ports) == ({"VIRTUAL_HOST": "a.test"}, (80,))
     assert container.address == ip_address("10.0.0.9")
     assert routing(*followed((), (Service("shop", (listed,)),), NOW, GRACE)).rules == ()
+
+
+def test_who_ended_has_no_say_in_how_others_are_served() -> None:
+    """Blue asked for a password and a cookie; green, which took its place, does not, and nobody is told of it."""
+    blue = service("one/blue", HTTP_BASIC_AUTH="ann:x", COOKIE="S insert", HTTPS_METHOD="nohttp")
+    green = service("two/green", address="10.0.0.2")
+    meanwhile = routing(*followed((blue,), (green,), NOW, GRACE))
+    (backend,) = meanwhile.backends
+    assert (backend.policy.protected, backend.policy.cookie) == (False, "")
+    assert {rule.redirect for rule in meanwhile.rules} == {"auto", "never"}
+    assert meanwhile.skipped == ()
