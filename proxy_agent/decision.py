@@ -68,7 +68,7 @@ def decide(
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
-    proxy = proxy_of(settings, world.inserts.taken_ports)
+    proxy = proxy_of(settings, world.inserts)
     services, _ = admitted(world.services)
     brought, unusable = certificates_of(services, proxy)
     sources.append(tuple(bundle for bundle in brought if bundle.fingerprint not in world.refused))

@@ -101,6 +101,7 @@ class ProxySettings(TlsSettings, AnswerSettings, TrafficSettings, DiscoverySetti
     custom_folder: Path = Field(alias="CERT_FOLDER", default=Path("/custom-certs"), exclude=True)
     wanted_folder: Path = Field(alias="WANTED_FOLDER", default=Path("/wanted"), exclude=True)
     live_folder: Path = Field(alias="LIVE_FOLDER", default=Path("/host-certbot/live"), exclude=True)
+    htpasswd_folder: Path = Field(alias="HTPASSWD_FOLDER", default=Path("/htpasswd"), exclude=True)
     errors_folder: Path = Field(alias="ERRORS_FOLDER", default=Path("/errors"), exclude=True)
 
     # What of the environment has no effect; found when it is read.

@@ -62,7 +62,12 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
         runtime,
         performer,
         clock,
-        Surroundings(settings.errors_folder, settings.ca_cert_file or settings.ca_cert, settings.enable_ipv6),
+        Surroundings(
+            settings.errors_folder,
+            settings.htpasswd_folder,
+            settings.ca_cert_file or settings.ca_cert,
+            settings.enable_ipv6,
+        ),
         Trials(settings, settings.run_folder, check_configuration).extra,
     )
     return Parts(agent, containers, certificates, deployment)

@@ -1,10 +1,11 @@
 """What each service asks for, place by place, before anybody decides who gets it."""
 
 import functools
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.access import Credential
 from proxy_agent.routing.extra import NO_EXTRA, Extra
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
@@ -42,6 +43,8 @@ class Proxy:
     policy: Policy = DEFAULT_POLICY
     """What holds for services that say nothing else."""
     server: ServerSettings = DEFAULT_SERVER
+    users: Mapping[str, tuple[Credential, ...]] = field(default_factory=dict, compare=False)
+    """Who may sign in, by the name of a file that is called like a host."""
     extra: Extra = field(default=NO_EXTRA, compare=False)
     """The raw lines that HAProxy takes; they decide about no claim, so that claims are remembered without them."""
 

@@ -1,13 +1,15 @@
 """From containers to backends: the servers behind a place, and how HAProxy treats them."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.access import Credential
 from proxy_agent.routing.claims import Claim, Proxy
 from proxy_agent.routing.hosts import HostKind
 from proxy_agent.routing.metadata import DOCKER_HEALTH, asks_for_routes, doubts_about_ports, exposed_port, server_port
-from proxy_agent.routing.model import Backend, Container, Reach, Server, Service
+from proxy_agent.routing.model import Backend, Container, Place, Reach, Server, Service
 from proxy_agent.routing.naming import digest, printable, slug, word
 from proxy_agent.routing.options import server_proto
 from proxy_agent.routing.policies import policy_of
@@ -30,6 +32,8 @@ class Pool:
     rewrite: Rewrite | None
     """What is done to the path."""
     tcp: bool = False
+    users: tuple[Credential, ...] | None = None
+    """Who may sign in beside those whom the services name; None where no file asks for that."""
 
 
 class Pools:
@@ -63,7 +67,14 @@ class Pools:
 
     def backend(self, claims: tuple[Claim, ...], rewrite: Rewrite | None) -> Backend:
         """The backend of *claims*, which share a place and are sorted by service."""
-        return self._kept(Pool(tuple((claim.service, claim.reach) for claim in claims), rewrite))
+        members = tuple((claim.service, claim.reach) for claim in claims)
+        return self._kept(Pool(members, rewrite, users=self._users(claims[0].place)))
+
+    def _users(self, place: Place) -> tuple[Credential, ...] | None:
+        """Of the file for a host and a path, else of the one for the host, as nginx-proxy calls them."""
+        host = place.host.text
+        names = (f"{host}_{_sha1(place.path.text)}", host, _sha1(host))
+        return next((self._proxy.users[name] for name in names if name in self._proxy.users), None)
 
     def tcp_backend(self, members: tuple[tuple[str, Reach], ...]) -> Backend:
         """The backend of services that share a port, sorted by name."""
@@ -79,6 +90,9 @@ class Pools:
         policy = self._policy(names)
         if pool.tcp:
             policy = policy.for_tcp()
+        if pool.users is not None:
+            users = {credential.user: credential for credential in (*policy.credentials, *pool.users)}
+            policy = replace(policy, protected=True, credentials=tuple(sorted(users.values())))
         lines = self._proxy.extra.of(policy.extra_settings, pool.tcp)
         servers = (server for member in pool.members for server in self._servers_of(*member))
         if policy.cookie:
@@ -88,6 +102,7 @@ class Pools:
         parts = [n if not reach.from_route else f"{n} {reach.port} {reach.proto}" for n, reach in pool.members]
         if pool.rewrite:
             parts += ["", pool.rewrite.prefix, pool.rewrite.destination]
+        parts += ["", "users", policy.userlist] if pool.users is not None else []
         # A running worker has the lines it began with.
         parts += ["", *lines] if lines else []
         # Protocols too: a running server keeps the one it began with.
@@ -144,3 +159,8 @@ class Pools:
         policy = reader.value(DOCKER_HEALTH, parse_docker_health, self._proxy.docker_health)
         state, spare = standing(container, policy)
         return Server(name, container.address, port, proto, words, state, spare, container.network)
+
+
+def _sha1(text: str) -> str:
+    """What nginx-proxy calls files after; no security rests on it."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
