@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from proxy_agent.routing.values import parse_list, quoted
+from proxy_agent.routing.values import haproxy_word, parse_list, quoted
 
 _LONGEST = 256
 _MOST_ROUNDS = 10_000
@@ -33,12 +33,7 @@ class Credential:
     def line(self) -> str:
         """As a line of a ``userlist`` (configuration manual, 12.2)."""
         kind = "password" if self.hashed else "insecure-password"
-        return f"user {_word(self.user)} {kind} {_word(self.password)}"
-
-
-def _word(text: str) -> str:
-    """*text* as one word of HAProxy's, which is strong-quoted as in a shell (configuration manual, 2.2)."""
-    return "'" + text.replace("'", "'\\''") + "'"
+        return f"user {haproxy_word(self.user)} {kind} {haproxy_word(self.password)}"
 
 
 def parse_credentials(text: str, *, hashed: bool) -> tuple[tuple[Credential, ...], tuple[str, ...]]:
@@ -62,6 +57,26 @@ def parse_credentials(text: str, *, hashed: bool) -> tuple[tuple[Credential, ...
         except ValueError as error:
             doubts.append(str(error))
     return tuple(users.values()), tuple(doubts)
+
+
+def parse_htpasswd(text: str) -> tuple[tuple[Credential, ...], tuple[str, ...]]:
+    r"""The users of a file as Apache's htpasswd writes it, a ``user:hash`` on each line; and why lines are not used.
+
+    >>> parse_htpasswd("# people\nann:$apr1$x$y\n")[1]  # doctest: +ELLIPSIS
+    ("the hash of 'ann' is of no kind that works: make one with 'openssl passwd -6' ...",)
+    """
+    users: dict[str, Credential] = {}
+    doubts: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        user, _, password = line.strip().partition(":")
+        try:
+            _check(user, password, hashed=True)
+            users[user] = Credential(user, password, hashed=True)
+        except ValueError as error:
+            doubts.append(str(error))
+    return tuple(sorted(users.values())), tuple(dict.fromkeys(doubts))
 
 
 def _check(user: str, password: str, *, hashed: bool) -> None:
