@@ -65,6 +65,23 @@ def healthcheck(settings: Settings) -> None:
         raise click.ClickException(str(error)) from None
 
 
+@main.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.pass_obj
+def preflight(settings: Settings, names: tuple[str, ...]) -> None:
+    """Look at NAMEs, or at all wanted ones, as a CA would. Exits with 0 if all is well, 1 in doubt, 2 if one fails."""
+    from letsencrypt.preflight import worst  # noqa: PLC0415
+    from letsencrypt.preflight_command import run_preflight, shown  # noqa: PLC0415
+
+    try:
+        verdicts = list(run_preflight(settings, names, _now))
+    except (OperationalError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    for line in shown(verdicts):
+        click.echo(line)
+    sys.exit(worst(verdicts))
+
+
 def tell_settings(settings: Settings) -> None:
     """Say once what of the settings is not done, and what would be good to set."""
     for skipped in settings.domains.skipped:

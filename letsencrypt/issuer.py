@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from letsencrypt.lineages import Lineage
+from letsencrypt.preflight_gate import HEALS, Clearance, cleared
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import OF_DIRECTORY, Failure, Timetable, in_words
 from proxy_agent.daemon.errors import OperationalError
@@ -96,6 +97,8 @@ class Edges:
     """Tells the health check how long the loop may be silent now: for a sleep so long, or None for one step of work."""
     now: Callable[[], datetime]
     random: Callable[[], float]
+    preflight: Callable[[Lineage, Bundle | None, datetime], Clearance] = cleared
+    """What to order of a lineage, of which so much is held, after a look at its names; says what it thinks of them."""
 
 
 @dataclass(frozen=True)
@@ -174,9 +177,13 @@ class Issuer:
 
     def _attend(self, lineage: Lineage) -> None:
         before = self._held(lineage)
-        outcome = self._edges.certbot(lineage)
+        ordered = self._edges.preflight(lineage, before, self._edges.now()).lineage
+        if ordered is None:
+            self._timetable.failed(lineage.name, Failure.PREFLIGHT, "")
+            return
+        outcome = self._edges.certbot(ordered)
         if outcome.failure is None:
-            outcome = self._accept(lineage, before, outcome)
+            outcome = self._accept(ordered, before, outcome)
         if outcome.failure is not None:
             self._fail(lineage, outcome)
 
@@ -187,7 +194,8 @@ class Issuer:
         except ValueError as error:
             return replace(outcome, failure=Failure.AFTER_FINALIZE, detail=f"certbot ended well, but {error}")
         self._say_if_answering_again()
-        self._timetable.well(lineage.name, self._interval)
+        whole = lineage.identifiers == self._lineages[lineage.name].identifiers
+        self._timetable.well(lineage.name, self._interval if whole else min(self._interval, HEALS))
         if before is None or held.fingerprint != before.fingerprint:
             done = "Renewed the" if before and before.identifiers == held.identifiers else "Issued a"
             self._say(logging.INFO, f"{done} certificate for {lineage}: {self._validity(held)}.")

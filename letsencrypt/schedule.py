@@ -36,6 +36,8 @@ class Failure(StrEnum):
     """certbot ended in an error that it does not know, or was killed."""
     DAMAGED = "damaged"
     """What certbot keeps of the lineage is damaged and could not be mended."""
+    PREFLIGHT = "preflight"
+    """A look from here showed what the CA would refuse, so it was not asked."""
     STORAGE = "storage"
     """Our own folders are not fit for any run."""
 
@@ -65,6 +67,8 @@ DELAYS: Mapping[Failure, tuple[timedelta, ...]] = {
     Failure.AFTER_FINALIZE: (timedelta(minutes=10), timedelta(hours=6), timedelta(hours=34)),
     Failure.CRASH: _WITHIN_THE_HOUR,
     Failure.DAMAGED: _WITHIN_THE_HOUR,
+    # Nobody but ourselves is asked, so a name that heals is seen soon.
+    Failure.PREFLIGHT: _minutes(1, 1, 2, 5),
     Failure.STORAGE: _minutes(1, 5, 15),
 }
 """The pauses after the first, second, … failure of a kind in a row; the last one repeats."""
@@ -215,7 +219,8 @@ class Timetable:
         if failure in OF_DIRECTORY:
             self._directory = self._put_off(self._directory, failure, reason, retry_after)
             return self._directory
-        self._directory = Standing(self._now())
+        if failure is not Failure.PREFLIGHT:
+            self._directory = Standing(self._now())
         self._lineages[name] = self._put_off(self._standing(name), failure, reason, retry_after)
         return self._lineages[name]
 
