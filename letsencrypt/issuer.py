@@ -177,9 +177,10 @@ class Issuer:
 
     def _attend(self, lineage: Lineage) -> None:
         before = self._held(lineage)
-        ordered = self._edges.preflight(lineage, before, self._edges.now()).lineage
+        clearance = self._edges.preflight(lineage, before, self._edges.now())
+        ordered = clearance.lineage
         if ordered is None:
-            self._timetable.failed(lineage.name, Failure.PREFLIGHT, "")
+            self._timetable.failed(lineage.name, Failure.PREFLIGHT, clearance.reason)
             return
         outcome = self._edges.certbot(ordered)
         if outcome.failure is None:

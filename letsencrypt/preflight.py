@@ -21,6 +21,8 @@ Mode = Literal["strict", "warn", "off"]
 
 LARGEST_SKEW = timedelta(minutes=5)
 OVERRIDE = "PREFLIGHT=warn orders all the same"
+DNS, CA, CLOCK, LOAD_BALANCER = "DNS", "the CA", "the clock", "the load balancer"
+"""What all names need; no name is spelt so."""
 _NOT_PUBLIC = (
     # Special-use names (RFC 6761, 6762, 7686, 8375, 9476; ICANN for .internal), and what routers make up.
     *("localhost", "local", "internal", "home.arpa", "onion", "alt", "test", "invalid", "example"),
@@ -41,7 +43,7 @@ class Verdict:
     """What was found out about one name, or about what all names need."""
 
     name: str
-    """The name; empty for DNS, the CA or the clock."""
+    """The name, or DNS, CA, CLOCK or LOAD_BALANCER for what all names need."""
     kind: Kind
     sentence: str
     """What, where, and what to do; made of printable characters, as some of it was written by strangers."""
@@ -104,13 +106,13 @@ def judge_authority(authority: Authority) -> list[Verdict]:
     """On what all names need: DNS, the CA and the clock. Never definite: certbot meets these at no cost."""
     if authority.dns_problem:
         lookup = f"DNS does not work here: {authority.dns_problem}, asked for {authority.host}"
-        return [Verdict("", Kind.DOUBTFUL, f"{lookup}. Check the DNS servers of this host.")]
+        return [Verdict(DNS, Kind.DOUBTFUL, f"{lookup}. Check the DNS servers of this host.")]
     if authority.problem:
-        return [Verdict("", Kind.DOUBTFUL, f"The ACME server {authority.host} cannot be used: {authority.problem}.")]
+        return [Verdict(CA, Kind.DOUBTFUL, f"The ACME server {authority.host} cannot be used: {authority.problem}.")]
     if abs(authority.skew) > LARGEST_SKEW:
         where = "ahead of" if authority.skew > timedelta() else "behind"
         clock = f"The clock of this host is {in_words(abs(authority.skew))} {where} that of {authority.host}"
-        return [Verdict("", Kind.DOUBTFUL, f"{clock}. Set it, or certificates look expired or not yet valid.")]
+        return [Verdict(CLOCK, Kind.DOUBTFUL, f"{clock}. Set it, or certificates look expired or not yet valid.")]
     return []
 
 

@@ -8,7 +8,7 @@ from letsencrypt.certonly import Directory
 from letsencrypt.directory import read_directory
 from letsencrypt.discovery import by_directory
 from letsencrypt.loadbalancer import LoadBalancer, NotThrough
-from letsencrypt.preflight import Address, Kind, Verdict
+from letsencrypt.preflight import LOAD_BALANCER, Address, Kind, Verdict
 from letsencrypt.preflight_run import Preflight
 from letsencrypt.probe import Prober
 from letsencrypt.resolver import Resolver, Unanswered
@@ -83,5 +83,7 @@ def _on_load_balancer(settings: Settings) -> Verdict:
         with folder.offering(token, content):
             LoadBalancer(service, folder, Wakeup()).probe(token, content)
     except NotThrough as reason:
-        return Verdict("", Kind.DEFINITE, f"The load balancer {service} does not pass challenges on: {reason}.")
-    return Verdict("", Kind.FINE, f"The load balancer {service} passes challenges on.")
+        return Verdict(
+            LOAD_BALANCER, Kind.DEFINITE, f"The load balancer {service} does not pass challenges on: {reason}."
+        )
+    return Verdict(LOAD_BALANCER, Kind.FINE, f"The load balancer {service} passes challenges on.")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from letsencrypt.lineages import Lineage
-from letsencrypt.preflight import Kind, Mode, Verdict, failing
+from letsencrypt.preflight import CLOCK, DNS, Kind, Mode, Verdict, failing
 from proxy_agent.daemon.log import Notices
 from proxy_agent.tls.bundle import Bundle
 from proxy_agent.tls.names import Identifier
@@ -38,6 +38,11 @@ class Clearance:
     left_out: frozenset[str] = frozenset()
     """The names that are not ordered with the others."""
 
+    @property
+    def reason(self) -> str:
+        """Why nothing or not all is ordered."""
+        return " ".join(verdict.sentence for verdict in self.verdicts if verdict.kind is Kind.DEFINITE)
+
 
 def cleared(lineage: Lineage, _held: Bundle | None, _now: datetime) -> Clearance:
     """Where nothing is looked at: all of it."""
@@ -57,7 +62,9 @@ def decide(
     if len(good) == len(lineage.identifiers):
         return Clearance(lineage, tuple(verdicts))
     if not (subset_allowed and good and _loses_nothing(good, held, now)):
-        return Clearance(None, tuple(verdicts))
+        # Where we should be mistaken, a failed attempt is better than an expired certificate.
+        runs_out = held is not None and _in_last_part(held, now) and now < held.not_after
+        return Clearance(lineage if runs_out else None, tuple(verdicts))
     left_out = frozenset(str(name) for name in lineage.identifiers if name not in good)
     return Clearance(replace(lineage, identifiers=good), tuple(verdicts), left_out)
 
@@ -65,6 +72,10 @@ def decide(
 def _loses_nothing(good: Sequence[Identifier], held: Bundle | None, now: datetime) -> bool:
     if held is None or held.identifiers <= frozenset(good):
         return True
+    return _in_last_part(held, now)
+
+
+def _in_last_part(held: Bundle, now: datetime) -> bool:
     return held.not_after - now < (held.not_after - held.not_before) / _LAST_PART
 
 
@@ -91,8 +102,11 @@ class Gate:
         return clearance
 
     def _tell(self, lineage: Lineage, clearance: Clearance) -> None:
-        doubts = [verdict.sentence for verdict in clearance.verdicts if verdict.kind is Kind.DOUBTFUL]
-        against = [verdict.sentence for verdict in clearance.verdicts if verdict.kind is Kind.DEFINITE]
+        """That the CA cannot be used is left to the run, which meets it for all lineages and has more to say."""
+        names = {str(name) for name in lineage.identifiers}
+        general = [verdict.sentence for verdict in clearance.verdicts if verdict.name in (DNS, CLOCK)]
+        doubts = [v.sentence for v in clearance.verdicts if v.kind is Kind.DOUBTFUL and v.name in names]
+        against = [v.sentence for v in clearance.verdicts if v.kind is Kind.DEFINITE]
         refused: list[str] = []
         if clearance.lineage is None:
             refused = [f"No certificate for {lineage.title} is ordered for now: {sentence}" for sentence in against]
@@ -101,5 +115,6 @@ class Gate:
             doubts += [f"A name is left out of {whole} for now: {sentence}" for sentence in against]
         else:
             doubts += against
+        self._notices.update("DNS and clock", general)
         self._notices.update(f"the names of {lineage}", doubts)
         self._notices.update(f"the order for {lineage}", refused, logging.ERROR)

@@ -165,8 +165,8 @@ class Preflight:
         for name, said in led.items():
             verdicts += _on_lookup(name, said, authority)
         verdicts += self._probe({name: said.addresses or () for name, said in led.items()}, authority)
-        order = {"": -1} | {str(name): position for position, name in enumerate(names)}
-        return tuple(sorted(verdicts, key=lambda verdict: order[verdict.name]))
+        order = {str(name): position for position, name in enumerate(names)}
+        return tuple(sorted(verdicts, key=lambda verdict: order.get(verdict.name, -1)))
 
     def _look_up(self, names: Sequence[str]) -> tuple[dict[str, _Found], Authority]:
         """What DNS says of each of *names* and of the CA's, and what its directory says, all at once.

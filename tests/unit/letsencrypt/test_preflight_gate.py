@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from letsencrypt.lineages import Lineage
-from letsencrypt.preflight import Kind, Mode, Verdict
+from letsencrypt.preflight import CA, CLOCK, Kind, Mode, Verdict
 from letsencrypt.preflight_gate import Clearance, Gate, cleared, decide
 from proxy_agent.tls.bundle import Bundle
 from proxy_agent.tls.names import Identifier, parse_identifier
@@ -20,13 +20,15 @@ class World:
     """Names that are unwell, and how much."""
 
     kinds: dict[str, Kind] = field(default_factory=dict)
+    general: tuple[Verdict, ...] = ()
     looks: int = 0
 
     def look(self, names: Iterable[Identifier], /) -> tuple[Verdict, ...]:
         """One preflight."""
         self.looks += 1
         kinds = {str(name): self.kinds.get(str(name), Kind.FINE) for name in names}
-        return tuple(Verdict(name, kind, f"{name} is {kind.name.lower()}.") for name, kind in kinds.items())
+        said = (Verdict(name, kind, f"{name} is {kind.name.lower()}.") for name, kind in kinds.items())
+        return (*self.general, *said)
 
 
 def lineage(*names: str, service: str = "shop") -> Lineage:
@@ -87,6 +89,14 @@ def test_a_name_with_a_good_certificate_does_not_lose_it(certificate: Bundle | N
     assert ordered(Gate(World(BAD_B), "strict", None)(AB, certificate, NOW)) == result
 
 
+@pytest.mark.parametrize(("days", "result"), [(101, None), (79, ["a.net", "b.net"]), (-1, None)])
+def test_a_certificate_that_runs_out_is_ordered_all_the_same(days: float, result: list[str] | None) -> None:
+    """In its last sixth: a preflight that is mistaken must not let it expire. Once it has expired, nothing is lost."""
+    clearance = Gate(World(BAD_B), "strict", False)(AB, held("a.net", "b.net", days=days), NOW)
+    assert ordered(clearance) == result
+    assert clearance.reason == "b.net is definite."
+
+
 def test_the_order_keeps_everything_else_of_the_lineage() -> None:
     """Its name, options and sequence, so that the same lineage grows again when the name heals."""
     verdicts = World({"a.net": Kind.DEFINITE}).look(AB.identifiers)
@@ -134,3 +144,12 @@ def test_what_is_left_out_is_a_warning(caplog: pytest.LogCaptureFixture) -> None
         ),
         ("WARNING", "b.net is definite."),
     ]
+
+
+def test_what_all_names_need_is_said_once_for_all(caplog: pytest.LogCaptureFixture) -> None:
+    """DNS and the clock, for however many lineages; that the CA is down is what certbot's run says."""
+    world = World(general=(Verdict(CA, Kind.DOUBTFUL, "Down."), Verdict(CLOCK, Kind.DOUBTFUL, "Late.")))
+    gate = Gate(world, "strict", None)
+    for asked in (AB, lineage("c.net")):
+        assert gate(asked, None, NOW).lineage == asked
+    assert caplog.messages == ["Late."]

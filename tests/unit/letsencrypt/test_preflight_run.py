@@ -145,13 +145,13 @@ def test_at_a_private_ca_nothing_is_definite(address: Sequence[Address] | None) 
 def test_no_name_is_blamed_for_dns_that_fails() -> None:
     """Where the CA's own name cannot be looked up either, that is all there is to say."""
     world = World({"ca.net": ServerFailed("SERVFAIL"), "a.net": ServerFailed("SERVFAIL")})
-    assert world.kinds("a.net", "b.net") == [("", Kind.DOUBTFUL)]
+    assert world.kinds("a.net", "b.net") == [("DNS", Kind.DOUBTFUL)]
 
 
 def test_a_ca_that_cannot_be_reached_is_said_beside_the_names() -> None:
     """The names are looked at all the same, but nothing is known about CAA then."""
     world = World({"a.net": (HOST,)}, {"a.net": FORBIDS}, facts=DirectoryFacts("no connection comes about"))
-    assert world.kinds("a.net") == [("", Kind.DOUBTFUL), ("a.net", Kind.FINE)]
+    assert world.kinds("a.net") == [("the CA", Kind.DOUBTFUL), ("a.net", Kind.FINE)]
 
 
 def test_the_directory_is_asked_now_and_then() -> None:
