@@ -62,7 +62,7 @@ def run(settings: Settings) -> None:
     try:
         parts.deployment.lock()
         parts.certificates.watch(wakeup.ring)
-        parts.containers.watch(wakeup.ring)
+        parts.containers.watch(wakeup.ring, wakeup.hurry)
         parts.agent.run(wakeup, _publisher(settings.status_file))
     except OperationalError as error:
         log.error("%s", error)

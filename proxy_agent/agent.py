@@ -15,6 +15,7 @@ from proxy_agent.edges import Certificates, Containers, Deployment, Runtime, Sur
 from proxy_agent.reconcile import Actual, Verify, plan
 from proxy_agent.refusals import Refusals
 from proxy_agent.routing.extra import Extra
+from proxy_agent.routing.lingering import followed, grace_ends
 from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.runtime import Running
@@ -120,19 +121,23 @@ class Agent:
 
     def _ask_docker(self, now: datetime) -> list[str]:
         """Renew what is known of the services; without an answer, what was known last goes on."""
+        if self._services is None:
+            self._services = self._deployment.remembered()
         try:
-            self._services = self._containers.services()
+            found = self._containers.services()
         except OperationalError as error:
-            if self._services is None:
-                self._services = self._deployment.remembered()
             self._without_docker += 1
             return [f"{error} Routing stays as it was."] if self._without_docker > _PATIENCE else []
-        self._services_as_of, self._without_docker = now, 0
+        self._services = followed(self._services, found, now, self._settings.route_grace)
+        self._services_as_of = now
+        unknown = [f"{c.name}: {c.unreachable}." for service in found for c in service.containers if not c.inspected]
+        self._without_docker = self._without_docker + 1 if unknown else 0
+        troubles = unknown if self._without_docker > _PATIENCE else []
         try:
             self._deployment.remember(self._services)
         except OperationalError as error:
-            return [str(error)]
-        return []
+            troubles.append(str(error))
+        return troubles
 
     def _ask_letsencrypt(self, decision: Decision) -> list[str]:
         """Tell letsencrypt what is wanted; nothing before Docker has answered, as that would be less than there is."""
@@ -214,6 +219,8 @@ class Agent:
     def _delay(self) -> float:
         """Until the next look without a ring: soon after a failure, and doubling, but never later than a resync."""
         longest = self._settings.resync_interval.total_seconds()
+        if ends := grace_ends(self._services or (), self._settings.route_grace):
+            longest = min(longest, max((ends - self._clock()).total_seconds(), _SHORTEST_RETRY))
         if failures := max(self._failures, self._without_docker):
             return float(min(_SHORTEST_RETRY * 2 ** min(failures - 1, 10), _LONGEST_RETRY, longest))
         return longest

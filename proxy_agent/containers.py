@@ -1,11 +1,11 @@
 """The edge to Docker: which containers run beside HAProxy, where they are reached, and a ring when that changes."""
 
-import logging
 import re
 import socket
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Set
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from typing import Any
 import docker
 import requests
 import tenacity
-from docker.errors import DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound
 
 from proxy_agent.daemon.errors import OperationalError
-from proxy_agent.routing.metadata import relevant
+from proxy_agent.departures import Departures
+from proxy_agent.listing import container_of, is_there, service_name, wanted_network
+from proxy_agent.networks import Entry, Position, addresses_of, is_on_host, names_by_id, networks_of, whereabouts
 from proxy_agent.routing.model import Address, Container, Service
-
-log = logging.getLogger(__name__)
 
 _TIMEOUT = 20
 _EVENTS = {
@@ -29,24 +29,51 @@ _EVENTS = {
         *("connect", "disconnect"),
     ],
 }
-_PROJECT, _SERVICE, _ONE_OFF = (f"com.docker.compose.{name}" for name in ("project", "service", "oneoff"))
+_URGENT = frozenset({"kill", "die", "pause"})
+"""From here on, a request that is sent to the container may be lost."""
+_SHORT_ID = 12
+"""Characters of an id that Docker uses as a host name; fewer may be the beginning of another's."""
 _CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
 _DAEMON_ERRORS = (DockerException, requests.RequestException, OSError)
+_ONE_ANSWER_ERRORS = (APIError, requests.exceptions.JSONDecodeError)
+"""What is wrong with one answer says nothing of the others."""
+
+Filters = tuple[tuple[str, str], ...]
 
 
 class Containers:
     """Asks Docker for the least: list, inspect (each container once in its life), events."""
 
-    def __init__(self, docker_host: str, own_id: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        docker_host: str,
+        own_id: Callable[[], str],
+        own_addresses: Callable[[], Set[str]] = frozenset,
+        *,
+        filters: Filters = (),
+        prefers_ipv6: bool = False,
+        timeout: int = _TIMEOUT,
+    ) -> None:
         self._docker_host = docker_host
         self._own_id = own_id
+        self._own_addresses = own_addresses
+        self._filters: dict[str, list[str]] = defaultdict(list)
+        for name, value in filters:
+            self._filters[name].append(value)
+        self._prefers_ipv6 = prefers_ipv6
+        self._timeout = timeout
         self._client: docker.APIClient | None = None
-        self._inspected: dict[str, dict[str, Any]] = {}
+        self._inspected: dict[str, Mapping[str, Any]] = {}
+        self._internal: dict[str, bool] = {}
+        self._departures = Departures()
+        self._last_event = 0
+        """In seconds of Docker's clock; used by the thread alone."""
 
     def services(self) -> tuple[Service, ...]:
-        """All services that share a network with HAProxy, from one complete listing; sorted.
+        """All services that run beside HAProxy, from one complete listing; sorted.
 
-        Raises OperationalError where Docker cannot be asked, or not for everything: half an answer is none.
+        A container that Docker lists and fails to describe is among them, as not inspected. Raises OperationalError
+        where Docker cannot be asked: half a list is none.
         """
         try:
             return self._services()
@@ -56,63 +83,115 @@ class Containers:
                 f"Docker cannot be asked for containers at {self._docker_host}: {_cause(error)}."
             ) from error
 
-    def watch(self, ring: Callable[[str], None]) -> None:
-        """Have *ring* called at every event that may change services(), and at each new connection to Docker."""
-        threading.Thread(target=self._follow, args=(ring,), name="docker-events", daemon=True).start()
+    def watch(self, ring: Callable[[str], None], hurry: Callable[[str], None]) -> None:
+        """Have *ring* called at every event that may change services(), and at each new connection to Docker.
+
+        *hurry* is called instead at those that cannot wait for a burst to end.
+        """
+        threading.Thread(target=self._follow, args=(ring, hurry), name="docker-events", daemon=True).start()
 
     def _services(self) -> tuple[Service, ...]:
         api = self._api()
-        listed = {entry["Id"]: entry for entry in api.containers()}
-        own = _own_entry(listed, self._own_id())
-        networks = _networks(own)
+        self._departures.catch_up()
+        listed: dict[str, Entry] = {entry["Id"]: entry for entry in api.containers(filters=dict(self._filters))}
+        own = self._own_entry(api, listed)
+        ours = self._position(api, own, any(map(is_on_host, listed.values())))
+        self._departures.forget_all_but(listed)
         self._inspected = {key: value for key, value in self._inspected.items() if key in listed}
         services: dict[str, list[Container]] = defaultdict(list)
         for identifier, entry in listed.items():
-            if identifier == own["Id"] or (entry["Labels"] or {}).get(_ONE_OFF) == "True":
+            if identifier == own["Id"] or not is_there(entry) or self._departures.has_ended(identifier):
                 continue
-            inspected = self._inspect(api, identifier)
-            if inspected is not None:
-                services[_service_name(entry)].append(_container(entry, inspected, networks))
+            container = self._container(api, entry, listed, ours)
+            if container is not None:
+                services[service_name(entry)].append(container)
         return tuple(
             Service(name, tuple(sorted(containers, key=lambda container: container.name)))
             for name, containers in sorted(services.items())
         )
 
-    def _inspect(self, api: docker.APIClient, identifier: str) -> dict[str, Any] | None:
+    def _container(
+        self, api: docker.APIClient, entry: Entry, listed: Mapping[str, Entry], ours: Position
+    ) -> Container | None:
         """Environment, labels and ports never change while a container lives; None where it just ended."""
+        identifier = entry["Id"]
+        where = whereabouts(entry, wanted_network(entry), listed, ours)
         if identifier not in self._inspected:
             try:
                 self._inspected[identifier] = api.inspect_container(identifier)["Config"]
             except NotFound:
                 return None
-        return self._inspected[identifier]
+            except _ONE_ANSWER_ERRORS as error:
+                unknown = container_of(entry, {}, where, leaving=False)
+                return replace(unknown, inspected=False, unreachable=f"Docker does not describe it: {_cause(error)}")
+        config = self._inspected[identifier]
+        return container_of(entry, config, where, self._departures.is_leaving(identifier, config))
+
+    def _own_entry(self, api: docker.APIClient, listed: Mapping[str, Entry]) -> Entry:
+        """HAProxy's own container, which the filters of others need not let through."""
+        own_id = self._own_id()
+        found: list[Entry] = [*(api.containers() if self._filters else listed.values())]
+        by_id = [entry for entry in found if len(own_id) >= _SHORT_ID and entry["Id"].startswith(own_id)]
+        # No two containers of one host have an address in common.
+        by_address = [entry for entry in found if not addresses_of(entry).isdisjoint(self._own_addresses())]
+        for entry in (*by_id, *by_address):
+            return entry
+        raise OperationalError(
+            f"Docker does not list the container that HAProxy runs in ({own_id[:12]}), so its networks are not known."
+        )
+
+    def _position(self, api: docker.APIClient, own: Entry, looks_for_host: bool) -> Position:
+        on_host = is_on_host(own)
+        host = self._host(api, own) if looks_for_host and not on_host else None
+        return Position(names_by_id(own), on_host, host, self._prefers_ipv6)
+
+    def _host(self, api: docker.APIClient, own: Entry) -> Address | None:
+        """The host as HAProxy reaches it: the gateway of its first network that is not cut off."""
+        for network in networks_of(own).values():
+            if network.get("Gateway") and not self._is_internal(api, network["NetworkID"]):
+                return ip_address(network["Gateway"])
+        return None
+
+    def _is_internal(self, api: docker.APIClient, network: str) -> bool:
+        if network not in self._internal:
+            try:
+                self._internal[network] = bool(api.inspect_network(network).get("Internal"))
+            except _ONE_ANSWER_ERRORS:
+                return False
+        return self._internal[network]
 
     def _api(self) -> docker.APIClient:
         if self._client is None:
-            self._client = docker.APIClient(self._docker_host, version="auto", timeout=_TIMEOUT)
+            self._client = docker.APIClient(self._docker_host, version="auto", timeout=self._timeout)
         return self._client
 
-    def _follow(self, ring: Callable[[str], None]) -> None:
+    def _follow(self, ring: Callable[[str], None], hurry: Callable[[str], None]) -> None:
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_DAEMON_ERRORS),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=10),
         )
         while True:
             # A stream that delivered is followed by the next at once; only fruitless ones back off.
-            attempts(self._follow_one_stream, ring)
+            attempts(self._follow_one_stream, ring, hurry)
 
-    def _follow_one_stream(self, ring: Callable[[str], None]) -> None:
+    def _follow_one_stream(self, ring: Callable[[str], None], hurry: Callable[[str], None]) -> None:
         # A client of its own: this one waits on its connection for as long as nothing happens.
-        api = docker.APIClient(self._docker_host, version="auto", timeout=_TIMEOUT)
+        api = docker.APIClient(self._docker_host, version="auto", timeout=self._timeout)
         api.timeout = None  # type: ignore[assignment] # waits for the next event, however long that takes
         try:
-            events = api.events(filters=_EVENTS, decode=True)
+            # From where the last stream ended: a container that was told to stop meanwhile is not listed as such.
+            events = api.events(since=self._last_event or None, filters=_EVENTS, decode=True)
             # Subscribed first: whatever happened before this ring is in the look that it causes.
             ring("connected to Docker")
             delivered = False
             for event in events:
-                delivered = True
-                ring(f"{event.get('Type', '')} {event.get('Action', '')}")
+                at = int(event.get("time") or 0)
+                # What the last stream brought in its last second comes again, and does not count.
+                delivered = delivered or not at or at > self._last_event
+                self._last_event = max(self._last_event, at)
+                self._departures.note(event)
+                action = str(event.get("Action", ""))
+                (hurry if action in _URGENT else ring)(f"{event.get('Type', '')} {action}")
             if not delivered:
                 raise ConnectionError("Docker ended the stream of events")
         finally:
@@ -127,6 +206,15 @@ def _cause(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def own_addresses() -> frozenset[str]:
+    """The addresses of the container that this process is in, as Docker wrote them beside its name in /etc/hosts."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        return frozenset()
+    return frozenset(str(address[0]) for *_, address in found) - {"127.0.0.1", "::1"}
+
+
 def own_container_id() -> str:
     """The id of the container that this process is in, or its host name, which Docker sets to the id's beginning."""
     try:
@@ -134,61 +222,3 @@ def own_container_id() -> str:
     except OSError:
         match = None
     return match[1] if match else socket.gethostname()
-
-
-def _own_entry(listed: Mapping[str, dict[str, Any]], own_id: str) -> dict[str, Any]:
-    for identifier, entry in listed.items():
-        if identifier.startswith(own_id):
-            return entry
-    raise OperationalError(
-        f"Docker does not list the container that HAProxy runs in ({own_id[:12]}), so its networks are not known."
-    )
-
-
-def _service_name(entry: Mapping[str, Any]) -> str:
-    labels = entry["Labels"] or {}
-    if labels.get(_PROJECT) and labels.get(_SERVICE):
-        return f"{labels[_PROJECT]}/{labels[_SERVICE]}"
-    return _name(entry)
-
-
-def _name(entry: Mapping[str, Any]) -> str:
-    """A container has one name without a second slash; links give it further ones."""
-    names = sorted(name.lstrip("/") for name in entry["Names"] or [] if "/" not in name.lstrip("/"))
-    return names[0] if names else str(entry["Id"])[:12]
-
-
-def _container(entry: Mapping[str, Any], config: Mapping[str, Any], networks: Mapping[str, str]) -> Container:
-    environment = dict(item.partition("=")[::2] for item in config["Env"] or [])
-    address, unreachable = _address(entry, networks)
-    return Container(
-        name=_name(entry),
-        settings=relevant(environment, config["Labels"] or {}),
-        exposed_ports=_tcp_ports(config.get("ExposedPorts") or {}),
-        address=address,
-        unreachable=unreachable,
-        created=int(entry.get("Created") or 0),
-    )
-
-
-def _tcp_ports(exposed: Iterable[str]) -> tuple[int, ...]:
-    ports = (port.partition("/") for port in exposed)
-    # The daemon checks neither form nor range of what an image declares.
-    return tuple(sorted(int(number) for number, _, protocol in ports if protocol in ("", "tcp") and number.isdecimal()))
-
-
-def _networks(entry: Mapping[str, Any]) -> dict[str, str]:
-    """Names of a container's networks by id: names may repeat on one host, ids may not."""
-    networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
-    return {network["NetworkID"]: name for name, network in networks.items() if network.get("NetworkID")}
-
-
-def _address(entry: Mapping[str, Any], ours: Mapping[str, str]) -> tuple[Address | None, str]:
-    """Where HAProxy reaches a container: on the first network that both are in, by name; or why not."""
-    networks = (entry.get("NetworkSettings") or {}).get("Networks") or {}
-    for _, network in sorted(networks.items()):
-        text = network.get("IPAddress") or network.get("GlobalIPv6Address")
-        if network.get("NetworkID") in ours and text:
-            return ip_address(text), ""
-    theirs = ", ".join(sorted(networks)) or "none"
-    return None, f"no network in common: it is in {theirs}, HAProxy in {', '.join(sorted(ours.values()))}"

@@ -9,12 +9,14 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.given_certificates import DEFAULT_STEM
 from proxy_agent.proxy_settings import further_ports, proxy_of, unmet
 from proxy_agent.reconcile import Desired
+from proxy_agent.routing.admission import admitted
 from proxy_agent.routing.build import EVERY_NAME, build
 from proxy_agent.routing.cert_name import SOURCE, certificates_by_name
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.host_policies import host_policies, lines
 from proxy_agent.routing.model import Routing, Service
-from proxy_agent.routing.render import Inserts, Templates
+from proxy_agent.routing.own_certificates import certificates_of
+from proxy_agent.routing.render import CrtList, Inserts, Templates
 from proxy_agent.routing.wanted import Request, find_wanted
 from proxy_agent.settings import Settings
 from proxy_agent.tls.bundle import Bundle, parse_bundle
@@ -66,20 +68,19 @@ def decide(
 ) -> Decision:
     """What HAProxy should serve in *world*; *path_of* tells where the bundle of a name is kept."""
     sources, refusals = _usable(world)
-    proxy = proxy_of(settings, world.inserts.taken_ports)
-    custom = {bundle.name for bundle in _everything(sources) if bundle.name.startswith(SOURCE)}
-    chosen, unknown = certificates_by_name(world.services, custom, proxy)
+    proxy = proxy_of(settings, world.inserts)
+    services, _ = admitted(world.services)
+    brought, unusable = certificates_of(services, proxy)
+    sources.append(tuple(bundle for bundle in brought if bundle.fingerprint not in world.refused))
     custom_default = _custom_default(world, sources)
+    custom = {bundle.name for bundle in _everything(sources) if bundle.name.startswith(SOURCE)}
+    chosen, unknown = certificates_by_name(services, custom, proxy)
     selection = select(sources, custom_default, world.self_signed, world.now, chosen)
     every_name = {EVERY_NAME} if custom_default and settings.trust_default_cert else set()
     routing = build(world.services, selection.names | every_name, replace(proxy, extra=world.extra), selection.trusted)
-    wanted, unasked = find_wanted(world.services, proxy, _covered_by_others(sources, selection, world.now))
-    tls_options, unspoken = host_policies(world.services, proxy, settings.tls)
-    crt_list = tuple(
-        (path_of(bundle.name), line)
-        for bundle, names in selection.entries
-        for line in lines(names, selection.names, tls_options)
-    )
+    wanted, unasked = find_wanted(services, proxy, _covered_by_others(sources, selection, world.now))
+    tls_options, unspoken = host_policies(services, proxy, settings.tls)
+    crt_list = _crt_list(selection, tls_options, path_of)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     return Decision(
         desired=Desired(
@@ -96,6 +97,7 @@ def decide(
         skipped=(
             *routing.skipped,
             *unknown,
+            *unusable,
             *unspoken,
             *unasked,
             *world.extra.skipped,
@@ -109,6 +111,14 @@ def decide(
         ports=further_ports(settings, routing)
         | frozenset(world.extra.ports) - {settings.http_port, settings.https_port},
         wanted=wanted,
+    )
+
+
+def _crt_list(selection: Selection, options: Mapping[DnsName, str], path_of: Callable[[str], str]) -> CrtList:
+    return tuple(
+        (path_of(bundle.name), line)
+        for bundle, names in selection.entries
+        for line in lines(names, selection.names, options)
     )
 
 

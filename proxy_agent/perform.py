@@ -19,9 +19,10 @@ from proxy_agent.reconcile import (
     Verify,
     WriteFile,
 )
+from proxy_agent.routing.model import ServerState
 from proxy_agent.routing.render import CONFIGURATION, Configuration
 from proxy_agent.runtime import CrtListLine, RuntimeRefusal, Verdict
-from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer, ServerAction
+from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer, ServerAction, SetServerState
 from proxy_agent.tls.bundle import Bundle
 
 log = logging.getLogger(__name__)
@@ -35,8 +36,9 @@ class Runtime(Protocol):
     def add_to_crt_list(self, path: str, names: Iterable[str], options: str) -> None: ...
     def remove_from_crt_list(self, line: CrtListLine) -> None: ...
     def replace_map(self, path: str, entries: Mapping[str, str]) -> None: ...
-    def add_server(self, backend: str, server: str, parameters: str) -> None: ...
+    def add_server(self, backend: str, server: str, parameters: str, state: ServerState) -> None: ...
     def move_server(self, backend: str, server: str, address: str, port: int) -> None: ...
+    def set_server_state(self, backend: str, server: str, state: ServerState) -> None: ...
     def remove_server(self, backend: str, server: str) -> None: ...
     def reload(self) -> Verdict: ...
 
@@ -142,7 +144,7 @@ class Performer:
                 self._runtime.remove_from_crt_list(line)
             case ReplaceMap(path, entries):
                 self._runtime.replace_map(path, entries)
-            case AddServer() | MoveServer() | RemoveServer():
+            case AddServer() | MoveServer() | SetServerState() | RemoveServer():
                 self._change_server(action)
             case WriteFile(name, content):
                 self._deployment.write(name, content)
@@ -157,10 +159,12 @@ class Performer:
 
     def _change_server(self, action: ServerAction) -> None:
         match action:
-            case AddServer(backend, server, parameters):
-                self._runtime.add_server(backend, server, parameters)
+            case AddServer(backend, server, parameters, state):
+                self._runtime.add_server(backend, server, parameters, state)
             case MoveServer(backend, server, address, port):
                 self._runtime.move_server(backend, server, address, port)
+            case SetServerState(backend, server, state):
+                self._runtime.set_server_state(backend, server, state)
             case RemoveServer(backend, server):
                 self._runtime.remove_server(backend, server)
 

@@ -6,22 +6,25 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.claims import Proxy
 from proxy_agent.routing.hosts import HostKind, HostPattern
 from proxy_agent.routing.model import Routing, Service
+from proxy_agent.routing.render import Inserts
 from proxy_agent.settings import Settings
 
 
-def proxy_of(settings: Settings, taken_ports: Mapping[int, str]) -> Proxy:
-    """What decides about routes; *taken_ports* cannot be listened on, nor can those that are ours."""
+def proxy_of(settings: Settings, inserts: Inserts) -> Proxy:
+    """What decides about routes; ports that are taken cannot be listened on, nor can those that are ours."""
     ours = {settings.stats_port: "is STATS_PORT"} if settings.stats_port else {}
     return Proxy(
         force_ssl=settings.force_ssl,
         http_port=settings.http_port,
         https_port=settings.https_port,
+        docker_health=settings.docker_health,
         https_method=settings.https_method or "",
         code=int(settings.non_get_redirect),
         http_without_certificate=settings.http_without_certificate,
-        taken_ports=tuple(sorted({**taken_ports, **ours}.items())),
+        taken_ports=tuple(sorted({**inserts.taken_ports, **ours}.items())),
         policy=settings.policy,
         server=settings.server,
+        users=inserts.users,
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, Configuration, identity_in
 from proxy_agent.runtime import CrtListLine, Running
-from proxy_agent.server_changes import MoveServer, ServerAction, server_changes
+from proxy_agent.server_changes import MoveServer, ServerAction, SetServerState, server_changes
 from proxy_agent.tls.bundle import Bundle
 
 
@@ -134,9 +134,9 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
     actions: list[Action] = []
     if deploy:
         if actual.running:
-            # A new worker takes its servers to be where the one before had them, so that is put right first.
+            # A new worker takes its servers to be where and as the one before had them: that is put right first.
             changes = server_changes(desired.configuration.backends, actual.running.servers)
-            actions += [change for change in changes if isinstance(change, MoveServer)]
+            actions += [change for change in changes if isinstance(change, MoveServer | SetServerState)]
         actions += _stores(changed, actual)
         actions.append(Deploy(desired.configuration))
     elif actual.running:

@@ -7,11 +7,13 @@ connection stays with its worker when a reload starts another.
 
 import re
 import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.routing.model import ServerState
+from proxy_agent.server_states import RunningServer, parse_server_states, without_those_set_aside
 
 _TIMEOUT = 10.0
 _RELOAD_TIMEOUT = 120.0
@@ -21,11 +23,6 @@ _PAYLOAD_LIMIT = 30_000
 
 _IDLE_WITHIN = "200ms"
 """How long a look waits for the last requests of a server; whoever takes longer is forgotten at a later one."""
-
-NOWHERE = ("", 0)
-"""Where a server is that was set aside to be removed, and is not idle yet."""
-_SET_ASIDE = 0x01 | 0x08
-"""In ``srv_admin_state``: maintenance or draining, as set by a command (management guide, 9.3)."""
 
 _SUCCESS = "Success!"
 _MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
@@ -67,8 +64,8 @@ class Running:
     """Fingerprint of each loaded certificate, by path."""
     crt_list: tuple[CrtListLine, ...]
     maps: Mapping[str, Mapping[str, str]]
-    servers: Mapping[str, Mapping[str, tuple[str, int]]] = field(default_factory=dict)
-    """Address and port of each server, by backend and name; NOWHERE for one that gets no requests by our own word."""
+    servers: Mapping[str, Mapping[str, RunningServer]] = field(default_factory=dict)
+    """By backend and name."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ class Runtime:
                 certificates=dict(self._certificates()),
                 crt_list=tuple(self._crt_list_lines()),
                 maps={path: self._map(path) for path in self._maps},
-                servers=self._servers(),
+                servers=parse_server_states(self._ask("show servers state")),
             )
         except RuntimeUnreachable:
             return None
@@ -145,16 +142,22 @@ class Runtime:
         if answer := self._ask(f"commit map @{version[1]} {path}").strip():
             raise RuntimeRefusal(f"HAProxy would not use the new version of {path}: {answer}")
 
-    def add_server(self, backend: str, server: str, parameters: str) -> None:
-        """Balance over one more server; raises RuntimeRefusal. It is taken to be up until its check says otherwise."""
+    def add_server(self, backend: str, server: str, parameters: str, state: ServerState = "ready") -> None:
+        """Have one more server, which is taken to be up until its check says otherwise; raises RuntimeRefusal."""
         self._demand(f"add server {backend}/{server} {parameters}", "New server registered.")
-        self._demand_silence(f"enable health {backend}/{server}")
-        self._demand_silence(f"enable server {backend}/{server}")
+        if "check" in parameters.split():
+            self._demand_silence(f"enable health {backend}/{server}")
+        if state != "maint":
+            self.set_server_state(backend, server, state)
 
     def move_server(self, backend: str, server: str, address: str, port: int) -> None:
-        """Send requests for a server elsewhere from now on, and again if it was set aside; raises RuntimeRefusal."""
+        """Send requests for a server elsewhere from now on, where it is taken to be up; raises RuntimeRefusal."""
         self._demand(f"set server {backend}/{server} addr {address} port {port}", "changed")
-        self._demand_silence(f"set server {backend}/{server} state ready")
+        self._demand_silence(f"set server {backend}/{server} health up")
+
+    def set_server_state(self, backend: str, server: str, state: ServerState) -> None:
+        """Let a server take requests or not; those that it has go on. Raises RuntimeRefusal."""
+        self._demand_silence(f"set server {backend}/{server} state {state}")
 
     def remove_server(self, backend: str, server: str) -> None:
         """Send a server nothing new, and forget it if it is idle; else a later call does. Raises RuntimeRefusal."""
@@ -171,11 +174,9 @@ class Runtime:
         """
         try:
             # Read by the new worker (configuration manual, "server-state-file"): it does not begin by sending requests
-            # to servers that are known to be down, nor without the addresses that DNS gave. What was set aside is left
-            # out: if the new configuration has it, it is wanted again.
-            states = self._ask("show servers state").splitlines(keepends=True)
-            kept = [line for line in states if not _is_set_aside(_entry(states, line))]
-            self._server_state.write_text("".join(kept))
+            # to servers that are known to be down, nor without the addresses that DNS gave. What gets no requests is
+            # left out: the new configuration says itself what is to stay so.
+            self._server_state.write_text(without_those_set_aside(self._ask("show servers state")))
             answer = _exchange(self._master, "reload", _RELOAD_TIMEOUT)
         except OSError as error:
             raise OperationalError(f"HAProxy's master process does not answer a reload: {error}.") from error
@@ -196,14 +197,6 @@ class Runtime:
     def _map(self, path: str) -> Mapping[str, str]:
         lines = self._ask(f"show map {path}").splitlines()
         return {match[1]: match[2] for line in lines if (match := _MAP_LINE.fullmatch(line))}
-
-    def _servers(self) -> Mapping[str, Mapping[str, tuple[str, int]]]:
-        states = self._ask("show servers state").splitlines()
-        servers: dict[str, dict[str, tuple[str, int]]] = {}
-        for entry in filter(None, (_entry(states, line) for line in states)):
-            place = NOWHERE if _is_set_aside(entry) else (entry["srv_addr"], int(entry["srv_port"]))
-            servers.setdefault(entry["be_name"], {})[entry["srv_name"]] = place
-        return servers
 
     def _demand_silence(self, command: str) -> None:
         if answer := self._ask(command).strip():
@@ -230,17 +223,6 @@ def _exchange(path: Path, command: str, timeout: float) -> str:
         while chunk := connection.recv(65536):
             chunks.append(chunk)
     return b"".join(chunks).decode("utf-8", "replace")
-
-
-def _entry(states: Sequence[str], line: str) -> Mapping[str, str]:
-    """One *line* of ``show servers state``, whose second names the columns; empty for a line that is no server."""
-    columns = "".join(states[1:2]).removeprefix("# ").split()
-    words = line.split()
-    return dict(zip(columns, words, strict=True)) if len(words) == len(columns) else {}
-
-
-def _is_set_aside(entry: Mapping[str, str]) -> bool:
-    return bool(int(entry.get("srv_admin_state", "0")) & _SET_ASIDE)
 
 
 def _payloads(entries: Mapping[str, str]) -> Iterator[str]:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from proxy_agent.routing.model import Backend
+from proxy_agent.routing.model import Backend, Server, ServerState
+from proxy_agent.server_states import RunningServer
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class AddServer:
     server: str
     parameters: str
     """What follows the name in a ``server`` line."""
+    state: ServerState = "ready"
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,15 @@ class MoveServer:
 
 
 @dataclass(frozen=True)
+class SetServerState:
+    """Have the running worker send requests to a server, or leave it to those it has."""
+
+    backend: str
+    server: str
+    state: ServerState
+
+
+@dataclass(frozen=True)
 class RemoveServer:
     """Have the running worker send nothing new to a container, and forget it once it is idle."""
 
@@ -34,23 +45,29 @@ class RemoveServer:
     server: str
 
 
-ServerAction = AddServer | MoveServer | RemoveServer
+ServerAction = AddServer | MoveServer | SetServerState | RemoveServer
 
 
 def server_changes(
-    desired: Iterable[Backend], actual: Mapping[str, Mapping[str, tuple[str, int]]]
+    desired: Iterable[Backend], actual: Mapping[str, Mapping[str, RunningServer]]
 ) -> Iterator[ServerAction]:
-    """What gives the *desired* backends their servers, where *actual* are the addresses and ports that each has now.
+    """What gives the *desired* backends their servers, where *actual* are those that each has now.
 
-    New ones come first: a backend is never emptied in between.
+    Those that take requests come first: a backend is never emptied in between.
     """
     for backend in desired:
         there = actual.get(backend.name, {})
-        for server in backend.servers:
-            place = str(server.address), server.port
-            if server.name not in there:
-                yield AddServer(backend.name, server.name, server.parameters)
-            elif there[server.name] != place:
-                yield MoveServer(backend.name, server.name, *place)
+        for server in sorted(backend.servers, key=lambda server: server.state != "ready"):
+            yield from _changes(backend.name, server, there.get(server.name))
         for name in sorted(there.keys() - {server.name for server in backend.servers}):
             yield RemoveServer(backend.name, name)
+
+
+def _changes(backend: str, server: Server, there: RunningServer | None) -> Iterator[ServerAction]:
+    if there is None:
+        yield AddServer(backend, server.name, server.parameters, server.state)
+        return
+    if (there.address, there.port) != (str(server.address), server.port):
+        yield MoveServer(backend, server.name, str(server.address), server.port)
+    if there.state != server.state:
+        yield SetServerState(backend, server.name, server.state)

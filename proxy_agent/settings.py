@@ -13,6 +13,7 @@ from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.daemon.log import LogFormat
 from proxy_agent.settings_answers import AnswerSettings
+from proxy_agent.settings_discovery import DiscoverySettings
 from proxy_agent.settings_extra import ExtraSettings
 from proxy_agent.settings_services import ServiceSettings
 from proxy_agent.settings_tls import TlsSettings
@@ -39,7 +40,7 @@ Sans = Annotated[tuple[Identifier, ...], BeforeValidator(_parse_sans)]
 ServiceName = Annotated[str, BeforeValidator(_parse_service_name)]
 
 
-class ProxySettings(TlsSettings, AnswerSettings, TrafficSettings, ServiceSettings):
+class ProxySettings(TlsSettings, AnswerSettings, TrafficSettings, DiscoverySettings, ServiceSettings):
     """What the HAProxy container is told besides raw lines; one field for each variable."""
 
     default_cert_sans: Sans = Field(
@@ -100,6 +101,7 @@ class ProxySettings(TlsSettings, AnswerSettings, TrafficSettings, ServiceSetting
     custom_folder: Path = Field(alias="CERT_FOLDER", default=Path("/custom-certs"), exclude=True)
     wanted_folder: Path = Field(alias="WANTED_FOLDER", default=Path("/wanted"), exclude=True)
     live_folder: Path = Field(alias="LIVE_FOLDER", default=Path("/host-certbot/live"), exclude=True)
+    htpasswd_folder: Path = Field(alias="HTPASSWD_FOLDER", default=Path("/htpasswd"), exclude=True)
     errors_folder: Path = Field(alias="ERRORS_FOLDER", default=Path("/errors"), exclude=True)
 
     # What of the environment has no effect; found when it is read.

@@ -94,7 +94,10 @@ def of_certificates(selection: Selection, seen: Mapping[str, int]) -> tuple[Cert
 def of_routes(routing: Routing) -> tuple[RouteStatus, ...]:
     """The routes that HAProxy has, each with the servers behind it."""
     servers = {
-        backend.name: tuple(f"{server.name} {server.address}:{server.port}" for server in backend.servers)
+        backend.name: tuple(
+            f"{server.name} {server.place}{f' on {server.network}' if server.network else ''}"
+            for server in backend.servers
+        )
         for backend in routing.backends
     }
     return tuple(

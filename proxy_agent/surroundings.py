@@ -1,4 +1,4 @@
-"""The edge to what is there beside HAProxy: the operator's error pages and CA of clients, other programs' ports."""
+"""The edge to what is there beside HAProxy: the operator's error pages, passwords and CA of clients, taken ports."""
 
 import errno
 import os
@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from proxy_agent.daemon.errors import OperationalError, Skipped
+from proxy_agent.routing.access import Credential, parse_htpasswd
 from proxy_agent.routing.render import Inserts
 
 STATUSES = frozenset({400, 401, 403, 404, 405, 407, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504})
@@ -19,12 +20,15 @@ _FOR_50X = (500, 502, 503, 504)
 _LARGEST_PAGE = 30_000
 """An answer of HAProxy's own fits one buffer (``tune.bufsize 32768``)."""
 
+_LARGEST_LIST = 256 * 1024
+
 
 class Surroundings:
-    """Reads *errors* and *client_ca* anew at each look, and tries ports when asked."""
+    """Reads *errors*, *passwords* and *client_ca* anew at each look, and tries ports when asked."""
 
-    def __init__(self, errors: Path, client_ca: Path | bytes | None, with_ipv6: bool) -> None:
+    def __init__(self, errors: Path, passwords: Path, client_ca: Path | bytes | None, with_ipv6: bool) -> None:
         self._errors = errors
+        self._passwords = passwords
         self._client_ca = client_ca
         self._families = (socket.AF_INET, socket.AF_INET6) if with_ipv6 else (socket.AF_INET,)
         self._last_ca = b""
@@ -43,7 +47,7 @@ class Surroundings:
             except (OSError, ValueError) as error:
                 reason = f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error)
                 skipped.append(Skipped(str(file), f"{reason}; HAProxy's own page is used"))
-        return Inserts(pages, self._ca(skipped)), tuple(sorted(set(skipped)))
+        return Inserts(pages, self._ca(skipped), users=self._users(skipped)), tuple(sorted(set(skipped)))
 
     def taken_ports(self, ports: Iterable[int]) -> Mapping[int, str]:
         """Those of *ports* that HAProxy cannot listen on, each with the reason.
@@ -75,6 +79,26 @@ class Surroundings:
             if file.suffix == ".html" and file.stem.isdigit() and int(file.stem) in STATUSES:
                 yield int(file.stem), file
 
+    def _users(self, skipped: list[Skipped]) -> dict[str, tuple[Credential, ...]]:
+        """Who may sign in, by file; one that cannot be used keeps everybody out, as it was put there to keep some."""
+        users: dict[str, tuple[Credential, ...]] = {}
+        try:
+            files = sorted(self._passwords.iterdir())
+        except OSError:
+            return users
+        for file in files:
+            if file.name.startswith("."):
+                continue
+            users[file.name] = ()
+            try:
+                users[file.name], reasons = parse_htpasswd(_text(file))
+            except (OSError, ValueError) as error:
+                reasons = (f"cannot be read: {error.strerror}" if isinstance(error, OSError) else str(error),)
+            skipped += (Skipped(str(file), reason) for reason in reasons)
+            if not users[file.name]:
+                skipped.append(Skipped(str(file), "names nobody who can sign in, so nobody can"))
+        return users
+
     def _ca(self, skipped: list[Skipped]) -> bytes:
         if self._client_ca is None:
             return b""
@@ -101,6 +125,12 @@ def _bind(family: socket.AddressFamily, port: int) -> None:
         if family == socket.AF_INET6:
             attempt.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         attempt.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
+
+
+def _text(file: Path) -> str:
+    if file.stat().st_size > _LARGEST_LIST:
+        raise ValueError(f"larger than {_LARGEST_LIST} bytes")
+    return file.read_bytes().decode(errors="replace")
 
 
 def _page(file: Path) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from proxy_agent.agent import Agent
 from proxy_agent.certificates import Certificates
-from proxy_agent.containers import Containers, own_container_id
+from proxy_agent.containers import Containers, own_addresses, own_container_id
 from proxy_agent.deployment import Deployment
 from proxy_agent.given_certificates import given_certificates
 from proxy_agent.listener import Listener
@@ -33,7 +33,13 @@ class Parts:
 def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> Parts:
     """Build the agent of *settings*; nothing is started, opened or written yet."""
     state = settings.state_folder
-    containers = Containers(settings.docker_host, own_container_id)
+    containers = Containers(
+        settings.docker_host,
+        own_container_id,
+        own_addresses,
+        filters=settings.docker_container_filters,
+        prefers_ipv6=settings.prefer_ipv6_network,
+    )
     certificates = Certificates(
         settings.custom_folder,
         settings.issued_folder,
@@ -56,7 +62,12 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
         runtime,
         performer,
         clock,
-        Surroundings(settings.errors_folder, settings.ca_cert_file or settings.ca_cert, settings.enable_ipv6),
+        Surroundings(
+            settings.errors_folder,
+            settings.htpasswd_folder,
+            settings.ca_cert_file or settings.ca_cert,
+            settings.enable_ipv6,
+        ),
         Trials(settings, settings.run_folder, check_configuration).extra,
     )
     return Parts(agent, containers, certificates, deployment)

@@ -1,8 +1,9 @@
 """A sleep that can be rung: by events, signals and threads, none of which carry anything but a reason."""
 
+import contextlib
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from queue import Empty, SimpleQueue
 from types import FrameType
 
@@ -13,20 +14,28 @@ class Wakeup:
     """Where a loop sleeps between two looks at the world.
 
     A burst of rings is one awakening: wait() returns once *quiet* seconds passed without a further ring, and at
-    the latest *at_most* seconds after the first. SimpleQueue is the one queue whose put() may interrupt itself,
+    the latest *at_most* seconds after the first. What cannot wait hurries: then wait() returns at once, but not within
+    *quiet* seconds of the awakening before, and once more when it is quiet, because who is fast may come too early
+    to see all of it. SimpleQueue is the one queue whose put() may interrupt itself,
     so ring() is safe in a signal handler (Python library reference, queue.SimpleQueue.put).
     """
 
     def __init__(self, quiet: float = 0.2, at_most: float = 2.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rings: SimpleQueue[str] = SimpleQueue()
+        self._rings: SimpleQueue[tuple[str, bool]] = SimpleQueue()
         self._quiet = quiet
         self._at_most = at_most
         self._clock = clock
+        self._rested = float("-inf")
+        """From when on it may be hurried."""
         self.stopping = False
 
     def ring(self, reason: str) -> None:
         """End the current or the next wait(); from any thread or signal handler."""
-        self._rings.put(reason)
+        self._rings.put((reason, False))
+
+    def hurry(self, reason: str) -> None:
+        """The same for what cannot wait until a burst is over."""
+        self._rings.put((reason, True))
 
     def stop(self) -> None:
         """End the loop: the current and every later wait() returns at once."""
@@ -37,17 +46,27 @@ class Wakeup:
         """Sleep until rung or for *timeout* seconds; the reasons of all rings that it sums up."""
         if self.stopping:
             return frozenset({STOP})
-        try:
-            reasons = {self._rings.get(timeout=max(timeout, 0))}
-        except Empty:
-            return frozenset()
-        latest = self._clock() + self._at_most
-        while STOP not in reasons and (left := latest - self._clock()) > 0:
-            try:
-                reasons.add(self._rings.get(timeout=min(self._quiet, left)))
-            except Empty:
-                break
-        return frozenset(reasons)
+        rings: list[tuple[str, bool]] = []
+        with contextlib.suppress(Empty):
+            rings.append(self._rings.get(timeout=max(timeout, 0)))
+            latest = self._clock() + self._at_most
+            while (pause := self._pause(rings, latest)) > 0:
+                rings.append(self._rings.get(timeout=pause))
+        if any(hurried for _, hurried in rings):
+            # What came meanwhile is part of it. This is the only reader: what is there can be taken without waiting.
+            rings += [self._rings.get() for _ in range(self._rings.qsize())]
+            for reason in sorted({reason for reason, _ in rings}):
+                self.ring(reason)
+        self._rested = self._clock() + self._quiet
+        return frozenset(reason for reason, _ in rings)
+
+    def _pause(self, rings: Iterable[tuple[str, bool]], latest: float) -> float:
+        """How long to wait for one more ring; not at all where the result is 0 or less."""
+        if any(reason == STOP for reason, _ in rings):
+            return 0
+        if any(hurried for _, hurried in rings):
+            return min(self._rested, latest) - self._clock()
+        return min(self._quiet, latest - self._clock())
 
     def listen_to_signals(self) -> None:
         """SIGTERM and SIGINT stop the loop, SIGHUP makes it look again; only the main thread may call this."""

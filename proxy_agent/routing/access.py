@@ -64,6 +64,26 @@ def parse_credentials(text: str, *, hashed: bool) -> tuple[tuple[Credential, ...
     return tuple(users.values()), tuple(doubts)
 
 
+def parse_htpasswd(text: str) -> tuple[tuple[Credential, ...], tuple[str, ...]]:
+    r"""The users of a file as Apache's htpasswd writes it, a ``user:hash`` on each line; and why lines are not used.
+
+    >>> parse_htpasswd("# people\nann:$apr1$x$y\n")[1]  # doctest: +ELLIPSIS
+    ("the hash of 'ann' is of no kind that works: make one with 'openssl passwd -6' ...",)
+    """
+    users: dict[str, Credential] = {}
+    doubts: list[str] = []
+    for line in text.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        user, _, password = line.strip().partition(":")
+        try:
+            _check(user, password, hashed=True)
+            users[user] = Credential(user, password, hashed=True)
+        except ValueError as error:
+            doubts.append(str(error))
+    return tuple(sorted(users.values())), tuple(dict.fromkeys(doubts))
+
+
 def _check(user: str, password: str, *, hashed: bool) -> None:
     if not user or not all(c.isprintable() for c in user) or len(user) > _LONGEST:
         raise ValueError("a user has no name, or one that cannot be shown: write user:password")

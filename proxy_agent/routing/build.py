@@ -1,10 +1,11 @@
 """From services to routing: who answers for which place, decided alike whatever order Docker lists them in."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.admission import admitted
 from proxy_agent.routing.claims import Claim, Proxy, claims_of, on_tls_ports, without_taken_ports
 from proxy_agent.routing.hosts import HostKind
 from proxy_agent.routing.metadata import asks_for_routes, questions
@@ -30,7 +31,7 @@ def build(
     FORCE_SSL makes that always or never, the service's own settings come before it. Services that ask for the same
     place with the same weight serve it together, as one pool; a higher weight takes it whole.
     """
-    services = tuple(services)
+    services, unclear = admitted(services)
     asking = {service.name: service for service in services if _asks(service)}
     by_name = {name: service for name, service in asking.items() if _is_beside_us(service)}
     read = [claims_of(service, proxy) for _, service in sorted(by_name.items())]
@@ -45,6 +46,7 @@ def build(
     tcp, refused = tcp_ports(asked, used, pools)
     elsewhere = (item for name in asking.keys() - by_name.keys() for item in _out_of_reach(asking[name]))
     told = (
+        *unclear,
         *_questions(services),
         *taken,
         *moved,
@@ -97,12 +99,19 @@ def _winners(claims: Iterable[Claim], pools: Pools) -> tuple[dict[Place, tuple[C
     winners: dict[Place, tuple[Claim, ...]] = {}
     told: list[Skipped] = []
     for place, rivals in by_place.items():
-        able = [claim for claim in rivals if pools.has_servers(claim)] or rivals
-        heaviest = max(claim.weight for claim in able)
+        known = [claim for claim in rivals if pools.has_servers(claim)] or rivals
+        # Who ended a moment ago shares what it shared before, but takes nothing from one that is there.
+        heaviest = max(claim.weight for claim in _there(known, pools))
+        able = [claim for claim in known if claim.weight <= heaviest]
         winners[place] = tuple(sorted((c for c in able if c.weight == heaviest), key=lambda claim: claim.service))
         told += _outdone(winners[place], [claim for claim in able if claim.weight < heaviest])
-        told += _shared(winners[place])
+        told += _shared(_there(winners[place], pools))
     return winners, told
+
+
+def _there(claims: Sequence[Claim], pools: Pools) -> Sequence[Claim]:
+    """Those of *claims* whose services have not ended, who alone have a say; all where nobody is there."""
+    return [claim for claim in claims if pools.has_somebody(claim)] or claims
 
 
 def _outdone(winners: tuple[Claim, ...], losers: Iterable[Claim]) -> Iterator[Skipped]:
@@ -111,7 +120,7 @@ def _outdone(winners: tuple[Claim, ...], losers: Iterable[Claim]) -> Iterator[Sk
         yield Skipped(claim.service, f"{claim.place} is answered by {by}, whose VIRTUAL_HOST_WEIGHT is higher")
 
 
-def _shared(claims: tuple[Claim, ...]) -> Iterator[Skipped]:
+def _shared(claims: Sequence[Claim]) -> Iterator[Skipped]:
     """Copies in one project are meant; two projects with one host are more often a mistake."""
     if len({claim.service.partition("/")[0] for claim in claims if "/" in claim.service}) > 1:
         names = " and ".join(claim.service for claim in claims)
@@ -128,7 +137,7 @@ def _newest(claims: Iterable[Claim]) -> Claim:
 
 
 def _rule(claims: tuple[Claim, ...], pools: Pools, winners: Mapping[Place, object], proxy: Proxy) -> Rule:
-    claim = _newest(claims)
+    claim = _newest(_there(claims, pools))
     place = claim.place
     backend = None if claim.closed else pools.backend(claims, claim.rewrite)
     return Rule(

@@ -1,18 +1,20 @@
 """What each service asks for, place by place, before anybody decides who gets it."""
 
 import functools
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.access import Credential
 from proxy_agent.routing.extra import NO_EXTRA, Extra
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.metadata import VIRTUAL_HOST, VIRTUAL_HOST_MULTIPORTS, asks_for_routes, setting
-from proxy_agent.routing.model import Container, Listener, Place, Reach, Redirect, Rewrite, Service
+from proxy_agent.routing.model import Container, DockerHealth, Listener, Place, Reach, Redirect, Service
 from proxy_agent.routing.multiports import PortRoute, parse_multiports
 from proxy_agent.routing.options import METHODS, Options, read_options
 from proxy_agent.routing.paths import PathKind, PathPattern
 from proxy_agent.routing.policy import DEFAULT_POLICY, Policy
+from proxy_agent.routing.rewrite import Rewrite
 from proxy_agent.routing.server_settings import DEFAULT_SERVER, ServerSettings
 from proxy_agent.routing.virtual_host import VirtualHost, parse_virtual_hosts
 
@@ -31,6 +33,7 @@ class Proxy:
     force_ssl: bool | None = None
     http_port: int = 80
     https_port: int = 443
+    docker_health: DockerHealth = "use"
     https_method: str = ""
     """For services that say nothing themselves; before force_ssl."""
     code: int = 301
@@ -40,6 +43,8 @@ class Proxy:
     policy: Policy = DEFAULT_POLICY
     """What holds for services that say nothing else."""
     server: ServerSettings = DEFAULT_SERVER
+    users: Mapping[str, tuple[Credential, ...]] = field(default_factory=dict, compare=False)
+    """Who may sign in, by the name of a file that is called like a host."""
     extra: Extra = field(default=NO_EXTRA, compare=False)
     """The raw lines that HAProxy takes; they decide about no claim, so that claims are remembered without them."""
 

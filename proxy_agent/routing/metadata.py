@@ -1,5 +1,6 @@
 """What a container says of itself: each setting as the label ``proxy.<name>`` or as an environment variable."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from proxy_agent.routing.misspelled import misspelled
@@ -19,6 +20,8 @@ VIRTUAL_ROOT = "VIRTUAL_ROOT"
 FORCE_SSL = "FORCE_SSL"
 HTTPS_METHOD = "HTTPS_METHOD"
 NON_GET_REDIRECT = "NON_GET_REDIRECT"
+DOCKER_HEALTH = "DOCKER_HEALTH"
+EXCLUDE_PORTS = "EXCLUDE_PORTS"
 SSL_POLICY = "SSL_POLICY"
 ENABLE_HTTP_ON_MISSING_CERT = "ENABLE_HTTP_ON_MISSING_CERT"
 EXTERNAL_HTTP_PORT = "EXTERNAL_HTTP_PORT"
@@ -32,7 +35,7 @@ SETTINGS = frozenset(
         *(VIRTUAL_HOST, VIRTUAL_HOST_WEIGHT, VIRTUAL_PATH, VIRTUAL_DEST, VIRTUAL_PORT, VIRTUAL_PROTO, VIRTUAL_ROOT),
         *(VIRTUAL_HOST_MULTIPORTS, FORCE_SSL, HTTPS_METHOD, NON_GET_REDIRECT),
         # Listeners and certificates.
-        *(EXTERNAL_HTTP_PORT, EXTERNAL_HTTPS_PORT, TCP_PORTS, "EXCLUDE_PORTS"),
+        *(EXTERNAL_HTTP_PORT, EXTERNAL_HTTPS_PORT, TCP_PORTS, EXCLUDE_PORTS),
         *("SSL_POLICY", "SSL_CERT", "DEFAULT_SSL_CERT", CERT_NAME),
         *("ENABLE_HTTP_ON_MISSING_CERT", "ACME_HTTP_CHALLENGE_LOCATION"),
         # What happens to requests.
@@ -40,7 +43,7 @@ SETTINGS = frozenset(
         *("MAX_BODY_SIZE", "CLIENT_MAX_BODY_SIZE", "GZIP_COMPRESSION_TYPE", "HSTS", "HSTS_MAX_AGE"),
         *("TIMEOUT_CLIENT", "TIMEOUT_CONNECT", "TIMEOUT_QUEUE", "TIMEOUT_SERVER", "TIMEOUT_TUNNEL"),
         *("NETWORK_ACCESS", "HTTP_BASIC_AUTH", "HTTP_BASIC_AUTH_SECURE", "EXCLUDE_BASIC_AUTH"),
-        *("DOCKER_HEALTH", "EXTRA_SETTINGS"),
+        *(DOCKER_HEALTH, "EXTRA_SETTINGS"),
         # Certificates that are asked for.
         *("ACME_HOST", "ACME_SINGLE_DOMAIN_CERTS", "ACME_EMAIL", "ACME_KEYSIZE", "ACME_RENEW_PRIVATE_KEYS"),
         *("LETSENCRYPT_HOST", "LETSENCRYPT_SINGLE_DOMAIN_CERTS", "LETSENCRYPT_EMAIL", "LETSENCRYPT_KEYSIZE"),
@@ -55,6 +58,8 @@ SETTINGS = frozenset(
 _LABELS_ALONE = frozenset({ENABLE, NETWORK})
 
 DEFAULT_PORT = 80
+_EXCLUDED_PORT = re.compile(r"([1-9][0-9]{0,4})(?:/tcp|(/udp|/sctp))?", re.ASCII)
+"""Of another protocol, the second group: never a candidate."""
 
 
 def label_of(setting: str) -> str:
@@ -73,7 +78,9 @@ _ALIASES = {
     NON_GET_REDIRECT: f"{_NGINX_PROXY}non-get-redirect",
 }
 """Labels of nginx-proxy that mean the same as a setting of ours."""
-_LABELS = frozenset({*map(label_of, SETTINGS), *_ALIASES.values()})
+DEACTIVATE_LABEL = "com.docker.dockercloud.haproxy.deactivate"
+"""What switched a container off before there was ``proxy.enable``."""
+_LABELS = frozenset({*map(label_of, SETTINGS), *_ALIASES.values(), DEACTIVATE_LABEL})
 
 
 _MEANT = (SETTINGS - _LABELS_ALONE) | _LABELS
@@ -115,7 +122,7 @@ def asks_for_routes(container: Container) -> bool:
 def server_port(container: Container) -> int:
     """The port to reach *container* on: VIRTUAL_PORT, else the only exposed one, else 80.
 
-    Raises ValueError where VIRTUAL_PORT is no port, or where several ports are exposed and none of them is 80.
+    Raises ValueError where VIRTUAL_PORT is no port, or is needed and unset.
     """
     text = setting(container, VIRTUAL_PORT)
     if text:
@@ -127,8 +134,28 @@ def server_port(container: Container) -> int:
 
 
 def exposed_port(container: Container) -> int:
-    """The only exposed port, else 80; raises ValueError where several are exposed and none of them is 80."""
-    exposed = container.exposed_ports
-    if len(exposed) > 1 and DEFAULT_PORT not in exposed:
-        raise ValueError(f"it exposes ports {', '.join(map(str, exposed))}: name one with VIRTUAL_PORT")
+    """The only exposed port that EXCLUDE_PORTS leaves, else 80; raises ValueError in the host's network."""
+    if container.on_host:
+        raise ValueError("it is in the host's network, where any port may be anybody's: name its own with VIRTUAL_PORT")
+    exposed = _candidates(container)
     return exposed[0] if len(exposed) == 1 else DEFAULT_PORT
+
+
+def doubts_about_ports(container: Container, named: bool) -> Iterator[str]:
+    """What to tell about the port of *container*; *named*: its route names one."""
+    for item in _excluded(container):
+        if not _EXCLUDED_PORT.fullmatch(item):
+            yield f"{EXCLUDE_PORTS}: {item[:40]!r} is not used: write ports such as 8080 or 53/udp"
+    exposed = _candidates(container)
+    if not (named or setting(container, VIRTUAL_PORT)) and len(exposed) > 1 and DEFAULT_PORT not in exposed:
+        several = ", ".join(map(str, exposed))
+        yield f"it exposes ports {several} and not {DEFAULT_PORT}, which is used: name one with VIRTUAL_PORT"
+
+
+def _candidates(container: Container) -> tuple[int, ...]:
+    excluded = {match[1] for item in _excluded(container) if (match := _EXCLUDED_PORT.fullmatch(item)) and not match[2]}
+    return tuple(port for port in container.exposed_ports if str(port) not in excluded)
+
+
+def _excluded(container: Container) -> list[str]:
+    return [item.strip() for item in setting(container, EXCLUDE_PORTS).split(",") if item.strip()]

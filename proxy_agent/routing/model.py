@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
@@ -9,6 +10,7 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.routing.hosts import HostPattern
 from proxy_agent.routing.paths import PathPattern
 from proxy_agent.routing.policy import DEFAULT_POLICY, Policy
+from proxy_agent.routing.rewrite import Rewrite
 
 Address = IPv4Address | IPv6Address
 
@@ -37,6 +39,18 @@ SCHEMES = {"plain": "http", "tls": "https", "tcp": "tcp"}
 NO_ROUTE = "no_route"
 """The backend that answers 503."""
 
+Health = Literal["none", "starting", "healthy", "unhealthy"]
+"""What the HEALTHCHECK of a container's image found; "none" where it has none."""
+
+DockerHealth = Literal["use", "ignore", "require"]
+"""What a HEALTHCHECK counts for: the healthy come first, it counts for nothing, or nobody else gets requests."""
+
+ServerState = Literal["ready", "drain", "maint", "gone"]
+"""HAProxy's words: "drain" gets no new requests but those of sticky sessions, "maint" none at all.
+
+"gone" stands for a container that ended, whose service is expected back: it is no server any more.
+"""
+
 
 @dataclass(frozen=True)
 class Container:
@@ -53,6 +67,18 @@ class Container:
     """Why there is no address."""
     created: int = 0
     """When it was made, in seconds since 1970: where containers of one pool disagree, the newest decides."""
+    network: str = ""
+    """The network that the address is on."""
+    on_host: bool = False
+    """Whether it shares the host's network, where nothing says which port is its own."""
+    health: Health = "none"
+    paused: bool = False
+    leaving: bool = False
+    """Whether it was told to stop and has not ended yet."""
+    gone_at: datetime | None = None
+    """When it was first missed; None while it is there."""
+    inspected: bool = True
+    """Whether Docker told its settings; if not, ``unreachable`` says why."""
 
     def __hash__(self) -> int:
         """By what tells it apart: what was decided for it is remembered."""
@@ -77,6 +103,17 @@ class Server:
     proto: Proto = "http"
     words: tuple[str, ...] = ()
     """How it is checked and used, in HAProxy's words."""
+    state: ServerState = "ready"
+    spare: bool = False
+    """Whether it is let in where no other server of its pool is ready."""
+    network: str = ""
+    """Where its address is, for people to read."""
+
+    @property
+    def place(self) -> str:
+        """Where it is and how it stands, for people to read."""
+        standing = {"drain": " (draining)", "maint": " (out of rotation)"}.get(self.state, "")
+        return f"{self.address}:{self.port}{standing}"
 
     @property
     def parameters(self) -> str:
@@ -93,39 +130,6 @@ class Reach:
     proto: Proto = "http"
     from_route: bool = False
     """Whether the route itself decides."""
-
-
-@dataclass(frozen=True, order=True)
-class Rewrite:
-    """What becomes of the path on its way to a backend: *destination* takes the place of *prefix*."""
-
-    prefix: str
-    destination: str
-
-    @property
-    def length(self) -> int:
-        """How much of the path is cut off; the slash that ends a prefix is put back by the join."""
-        return len(self.prefix.rstrip("/"))
-
-    @property
-    def header(self) -> str:
-        """The prefix as applications expect it, quoted for a format of HAProxy's."""
-        return _in_a_format(self.prefix.rstrip("/") or "/")
-
-    @property
-    def folder(self) -> str:
-        """The destination that the rest of the path is joined to with one slash, likewise quoted."""
-        return _in_a_format(self.destination.rstrip("/"))
-
-    @property
-    def whole(self) -> str:
-        """The destination where nothing of the path remains, likewise quoted."""
-        return _in_a_format(self.destination)
-
-
-def _in_a_format(path: str) -> str:
-    """*path*, which its parser keeps free of blanks, quotes and backslashes; ``%`` would begin a variable."""
-    return path.replace("%", "%%")
 
 
 @dataclass(frozen=True)
@@ -244,5 +248,5 @@ def _sentence(host: str, routes: list[Route], backends: Mapping[str, Backend]) -
 def _pool(backend: Backend | None) -> str:
     if backend is None:
         return "closed"
-    servers = ", ".join(f"{server.address}:{server.port}" for server in backend.servers)
+    servers = ", ".join(server.place for server in backend.servers)
     return f"served by {backend.title} ({servers or 'no server'})"

@@ -1,18 +1,22 @@
 """From containers to backends: the servers behind a place, and how HAProxy treats them."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from proxy_agent.daemon.errors import Skipped
+from proxy_agent.routing.access import Credential
 from proxy_agent.routing.claims import Claim, Proxy
 from proxy_agent.routing.hosts import HostKind
-from proxy_agent.routing.metadata import asks_for_routes, exposed_port, server_port
-from proxy_agent.routing.model import Backend, Container, Reach, Rewrite, Server, Service
+from proxy_agent.routing.metadata import DOCKER_HEALTH, asks_for_routes, doubts_about_ports, exposed_port, server_port
+from proxy_agent.routing.model import Backend, Container, Place, Reach, Server, Service
 from proxy_agent.routing.naming import digest, printable, slug, word
 from proxy_agent.routing.options import server_proto
 from proxy_agent.routing.policies import policy_of
 from proxy_agent.routing.policy import Policy
 from proxy_agent.routing.reader import Reader
+from proxy_agent.routing.rewrite import Rewrite
+from proxy_agent.routing.rotation import in_rotation, parse_docker_health, standing
 from proxy_agent.routing.server_settings import read_server_settings
 
 _WITHOUT_NAME = "localhost"
@@ -28,6 +32,8 @@ class Pool:
     rewrite: Rewrite | None
     """What is done to the path."""
     tcp: bool = False
+    users: tuple[Credential, ...] | None = None
+    """Who may sign in beside those whom the services name; None where no file asks for that."""
 
 
 class Pools:
@@ -52,12 +58,23 @@ class Pools:
         return tuple(sorted(self._backends.values(), key=lambda backend: backend.name))
 
     def has_servers(self, claim: Claim) -> bool:
-        """Whether anybody is there to answer."""
+        """Whether anybody answers, or did a moment ago."""
         return bool(self._servers_of(claim.service, claim.reach))
+
+    def has_somebody(self, claim: Claim) -> bool:
+        """Whether anybody is there to answer."""
+        return any(server.state != "gone" for server in self._servers_of(claim.service, claim.reach))
 
     def backend(self, claims: tuple[Claim, ...], rewrite: Rewrite | None) -> Backend:
         """The backend of *claims*, which share a place and are sorted by service."""
-        return self._kept(Pool(tuple((claim.service, claim.reach) for claim in claims), rewrite))
+        members = tuple((claim.service, claim.reach) for claim in claims)
+        return self._kept(Pool(members, rewrite, users=self._users(claims[0].place)))
+
+    def _users(self, place: Place) -> tuple[Credential, ...] | None:
+        """Of the file for a host and a path, else of the one for the host, as nginx-proxy calls them."""
+        host = place.host.text
+        names = (f"{host}_{_sha1(place.path.text)}", host, _sha1(host))
+        return next((self._proxy.users[name] for name in names if name in self._proxy.users), None)
 
     def tcp_backend(self, members: tuple[tuple[str, Reach], ...]) -> Backend:
         """The backend of services that share a port, sorted by name."""
@@ -73,6 +90,9 @@ class Pools:
         policy = self._policy(names)
         if pool.tcp:
             policy = policy.for_tcp()
+        if pool.users is not None:
+            users = {credential.user: credential for credential in (*policy.credentials, *pool.users)}
+            policy = replace(policy, protected=True, credentials=tuple(sorted(users.values())))
         lines = self._proxy.extra.of(policy.extra_settings, pool.tcp)
         servers = (server for member in pool.members for server in self._servers_of(*member))
         if policy.cookie:
@@ -82,6 +102,7 @@ class Pools:
         parts = [n if not reach.from_route else f"{n} {reach.port} {reach.proto}" for n, reach in pool.members]
         if pool.rewrite:
             parts += ["", pool.rewrite.prefix, pool.rewrite.destination]
+        parts += ["", "users", policy.userlist] if pool.users is not None else []
         # A running worker has the lines it began with.
         parts += ["", *lines] if lines else []
         # Protocols too: a running server keeps the one it began with.
@@ -89,7 +110,7 @@ class Pools:
         return Backend(
             name=f"{word(names[0])}-{digest(*parts)}",
             title=" ".join(map(printable, names)),
-            servers=found,
+            servers=in_rotation(found),
             rewrite=pool.rewrite,
             policy=policy,
             scripts=policy.scripts if any(server.proto == "fastcgi" for server in found) else "",
@@ -99,7 +120,8 @@ class Pools:
 
     def _policy(self, names: list[str]) -> Policy:
         containers = [c for name in names for c in self._services[name].containers if asks_for_routes(c)]
-        policy, doubts = policy_of(containers, self._proxy.policy)
+        there = [container for container in containers if not container.gone_at]
+        policy, doubts = policy_of(there or containers, self._proxy.policy)
         self.doubts += [Skipped(" and ".join(names), doubt) for doubt in doubts]
         if policy.http_check is None:
             return policy
@@ -118,6 +140,7 @@ class Pools:
             reader = Reader(container)
             try:
                 servers.append(self._server(container, reach, reader))
+                reader.doubts += doubts_about_ports(container, named=reach.port is not None)
             except ValueError as error:
                 self.doubts.append(Skipped(what, str(error)))
             self.doubts += [Skipped(what, doubt) for doubt in reader.doubts]
@@ -133,4 +156,11 @@ class Pools:
         if words != self._proxy.server.words:
             # A running server keeps the words it began with: with others it is another server.
             name = f"{name}-{digest(*words)}"
-        return Server(name, container.address, port, proto, words)
+        policy = reader.value(DOCKER_HEALTH, parse_docker_health, self._proxy.docker_health)
+        state, spare = standing(container, policy)
+        return Server(name, container.address, port, proto, words, state, spare, container.network)
+
+
+def _sha1(text: str) -> str:
+    """What nginx-proxy calls files after; no security rests on it."""
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

@@ -70,6 +70,8 @@ class Inserts:
     """Certificates that those of clients have to come from; empty where clients need none."""
     tls_options: Mapping[DnsName, str] = field(default_factory=dict)
     """What handshakes for a host are to be like, where that is not left to the proxy."""
+    users: Mapping[str, tuple[Credential, ...]] = field(default_factory=dict)
+    """Who may sign in, by the name of the file that says so."""
     taken_ports: Mapping[int, str] = field(default_factory=dict)
     """Ports that cannot be listened on, each with what is there."""
 

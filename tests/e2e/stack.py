@@ -64,6 +64,24 @@ class Project:
         assert not check or outcome.returncode == 0, f"{' '.join(command)}\n{outcome.stdout}{outcome.stderr}"
         return outcome.stdout
 
+    def docker(self, *arguments: str) -> str:
+        """Run ``docker`` past Compose; its standard output."""
+        command = ["docker", *arguments]
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+        assert outcome.returncode == 0, f"{' '.join(command)}\n{outcome.stdout}{outcome.stderr}"
+        return outcome.stdout
+
+    def scale(self, service: str, number: int) -> list[str]:
+        """Have so many containers of a service, those that are there left as they are; their ids, oldest first."""
+        self.compose("up", "--detach", "--no-deps", "--no-recreate", "--scale", f"{service}={number}", service)
+        return self.replicas(service)
+
+    def replicas(self, service: str) -> list[str]:
+        """The ids of a service's running containers, oldest first."""
+        ids = self.compose("ps", "--quiet", service).split()
+        made = self.docker("inspect", "--format", "{{.Created}} {{.Id}}", *ids) if ids else ""
+        return [line.split()[1] for line in sorted(made.splitlines())]
+
     def up(self, *services: str, **environment: str) -> None:
         """Start *services* (all, if none is named) with further variables, as an operator would."""
         self.environment |= environment

@@ -96,6 +96,10 @@ def _container(name: str, told: Mapping[str, Any]) -> Container:
         exposed_ports=tuple(told.get("exposed", [80])),
         address=ip_address(address) if address else None,
         unreachable="" if address else "no network in common: it is in lonely, HAProxy in proxy",
+        health=told.get("health", "none"),
+        leaving=told.get("leaving", False),
+        paused=told.get("paused", False),
+        gone_at=NOW if told.get("gone") else None,
         created=told.get("created", 0),
     )
 

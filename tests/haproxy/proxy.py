@@ -95,7 +95,9 @@ class Proxy:
                 "WANTED_FOLDER": str(folder),
                 "DEFAULT_CERT_SANS": "localhost,127.0.0.1",
                 "ENABLE_IPV6": "no",
+                "ROUTE_GRACE": "0s",
                 "ERRORS_FOLDER": str(folder / "errors"),
+                "HTPASSWD_FOLDER": str(folder / "htpasswd"),
                 # Others run HAProxy on this host too.
                 "STATS_PORT": "0",
                 **environment,
@@ -139,7 +141,12 @@ class Proxy:
             self.runtime,
             Performer(deployment, self.runtime, listener, check_configuration),
             lambda: datetime.now(UTC),
-            Surroundings(settings.errors_folder, settings.ca_cert_file or settings.ca_cert, settings.enable_ipv6),
+            Surroundings(
+                settings.errors_folder,
+                settings.htpasswd_folder,
+                settings.ca_cert_file or settings.ca_cert,
+                settings.enable_ipv6,
+            ),
             Trials(settings, settings.run_folder, check_configuration).extra,
         )
 

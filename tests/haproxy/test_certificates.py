@@ -327,3 +327,16 @@ def test_a_container_names_its_certificate(proxy: Proxy, shop: Origin) -> None:
     assert proxy.look_until_calm().problems == ()
     assert proxy.serial("a.test") == chosen.serial
     assert proxy.plain("a.test").status == 301
+
+
+def test_a_container_brings_its_certificate_along(proxy: Proxy, shop: Origin) -> None:
+    """SSL_CERT serves its host until something better covers it, and goes with the container."""
+    brought = proxy.authority.issue("a.test")
+    proxy.serve(service_with("shop", shop.port, VIRTUAL_HOST="a.test", SSL_CERT=brought.bundle_pem.decode()))
+    assert proxy.look_until_calm().problems == ()
+    assert proxy.serial("a.test") == brought.serial
+    better = proxy.publish("a", "a.test")
+    assert proxy.look_until_calm().problems == ()
+    assert proxy.serial("a.test") == better.serial
+    proxy.serve()
+    assert proxy.look_until_calm().problems == ()

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import hashlib
 import http.client
 import threading
 from collections.abc import Iterator
@@ -246,3 +247,28 @@ def test_settings_change_under_load_without_a_failed_request(house: House) -> No
         for visitor in visitors:
             visitor.join()
     assert failures == []
+
+
+def test_a_file_called_like_a_host_guards_that_host(house: House) -> None:
+    """And no other of the same service; a file for a path comes before; one that names nobody lets nobody in."""
+    folder = house.proxy.settings.htpasswd_folder
+    folder.mkdir()
+    (folder / "a.test").write_text(f"# people\nann:{HASHED}\n")
+    house.serve({"VIRTUAL_HOST": "a.test,b.test"})
+    assert house.problems == ()
+    assert house.asked().status == 401
+    assert house.asked(**signed_in("ann", "secret")).status == 200
+    assert house.proxy.plain("b.test").status == 200
+
+    (folder / f"a.test_{hashlib.sha1(b'/private/').hexdigest()}").write_text(f"bob:{HASHED}\n")
+    (folder / "b.test").write_text("ann:$apr1$abc$def\n")
+    house.serve({"VIRTUAL_HOST": "b.test,a.test", "VIRTUAL_PATH": "/private/"})
+    assert "names nobody who can sign in, so nobody can" in "".join(house.problems)
+    assert house.asked("/private/", **signed_in("ann", "secret")).status == 401
+    assert house.asked("/private/", **signed_in("bob", "secret")).status == 200
+    assert house.proxy.plain("b.test", "/private/", headers=signed_in("ann", "secret")).status == 401
+    for file in folder.iterdir():
+        file.unlink()
+    folder.rmdir()
+    house.serve({"VIRTUAL_HOST": "b.test,a.test"})
+    assert house.asked().status == 200

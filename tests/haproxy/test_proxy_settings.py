@@ -524,3 +524,24 @@ def test_a_syslog_server_that_is_not_found_stops_nothing(start: Start) -> None:
     proxy = start(RSYSLOG_DESTINATION="syslog.invalid")
     assert proxy.look().problems == ()
     assert proxy.plain("nobody.test").status == 503
+
+
+@pytest.mark.parametrize(
+    ("told", "client", "status"),
+    [
+        ({"INTERNAL_NETWORKS": "192.0.2.0/24"}, "", 403),
+        ({"INTERNAL_NETWORKS": "127.0.0.0/8"}, "", 200),
+        ({"INTERNAL_NETWORKS": "127.0.0.0/8"}, "203.0.113.9", 200),
+        ({"INTERNAL_NETWORKS": "127.0.0.0/8", "TRUST_DOWNSTREAM_PROXY": "127.0.0.0/8"}, "203.0.113.9", 403),
+        ({"INTERNAL_NETWORKS": "127.0.0.0/8", "TRUST_DOWNSTREAM_PROXY": "127.0.0.0/8"}, "127.0.0.9", 200),
+    ],
+)
+def test_what_is_internal_is_for_clients_inside(
+    start: Start, shop: Origin, told: dict[str, str], client: str, status: int
+) -> None:
+    """Behind a trusted proxy it is the client that this one names who must be inside, not the proxy itself."""
+    proxy = start(**told)
+    proxy.serve(service_with("shop", shop.port, VIRTUAL_HOST="a.test", NETWORK_ACCESS="internal"))
+    proxy.look()
+    sent = {"X-Forwarded-For": client} if client else {}
+    assert proxy.plain("a.test", headers=sent).status == status

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import socket
-import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -38,8 +38,13 @@ class Application(BaseHTTPRequestHandler):
         """Stay silent: the proxy logs what matters."""
 
 
+def stop(*_: Any) -> None:
+    """End at once, or serve for LINGER seconds more, as an application does that finishes what it has begun."""
+    threading.Timer(float(os.environ.get("LINGER") or 0), os._exit, [0]).start()
+
+
 NAME = os.environ.get("NAME") or socket.gethostname()
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, stop)
     ThreadingHTTPServer(("", int(os.environ.get("PORT") or "8000")), Application).serve_forever()

@@ -17,10 +17,11 @@ from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.perform import Performer
 from proxy_agent.routing.extra import Extra
-from proxy_agent.routing.model import Container, Service
+from proxy_agent.routing.model import Container, ServerState, Service
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Inserts, Templates
 from proxy_agent.routing.wanted import Request
-from proxy_agent.runtime import NOWHERE, CrtListLine, Running, RuntimeRefusal, Verdict
+from proxy_agent.runtime import CrtListLine, Running, RuntimeRefusal, Verdict
+from proxy_agent.server_states import RunningServer
 from proxy_agent.status import Status
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import DnsName, Identifier, covers, parse_identifier
@@ -30,7 +31,9 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 AUTHORITY = CertificateAuthority(NOW)
 TEMPLATES = Path(__file__).resolve().parents[3] / "haproxy"
 STATE = Path("/state")
-SETTINGS = agent_settings.load({"ENABLE_IPV6": "no", "DEFAULT_CERT_SANS": "localhost", "RESYNC_INTERVAL": "60s"})
+SETTINGS = agent_settings.load(
+    {"ENABLE_IPV6": "no", "DEFAULT_CERT_SANS": "localhost", "RESYNC_INTERVAL": "60s", "ROUTE_GRACE": "0s"}
+)
 RENDERER = Templates(TEMPLATES, SETTINGS)
 
 
@@ -210,7 +213,7 @@ class FakeHAProxy:
         self.default = ""
         self.crt_list: list[CrtListLine] = []
         self.maps: dict[str, dict[str, str]] = {}
-        self.servers: dict[str, dict[str, tuple[str, int]]] = {}
+        self.servers: dict[str, dict[str, RunningServer]] = {}
         self.backends: set[str] = set()
         self.configuration = ""
         self.worker = 0
@@ -291,25 +294,30 @@ class FakeHAProxy:
         self._asked("replace_map", path)
         self.maps[path] = dict(entries)
 
-    def add_server(self, backend: str, server: str, parameters: str) -> None:
+    def add_server(self, backend: str, server: str, parameters: str, state: ServerState) -> None:
         """One more server of a backend that is there."""
         self._asked("add_server", f"{backend}/{server}")
         assert backend in self.backends, "No such backend."
         assert server not in self.servers.get(backend, {}), "Already exists a server with the same name in backend."
         address, _, port = parameters.split(maxsplit=1)[0].rpartition(":")
-        self.servers.setdefault(backend, {})[server] = (address, int(port))
+        self.servers.setdefault(backend, {})[server] = RunningServer(address, int(port), state)
 
     def move_server(self, backend: str, server: str, address: str, port: int) -> None:
         """Another address."""
         self._asked("move_server", f"{backend}/{server}")
         assert server in self.servers[backend], "No such server."
-        self.servers[backend][server] = (address, port)
+        self.servers[backend][server] = self.servers[backend][server]._replace(address=address, port=port)
+
+    def set_server_state(self, backend: str, server: str, state: ServerState) -> None:
+        """Requests for it, or none."""
+        self._asked("set_server_state", f"{backend}/{server} {state}")
+        self.servers[backend][server] = self.servers[backend][server]._replace(state=state)
 
     def remove_server(self, backend: str, server: str) -> None:
         """One server fewer, or one that gets nothing new, where it is busy."""
         self._asked("remove_server", f"{backend}/{server}")
         if self.busy:
-            self.servers[backend][server] = NOWHERE
+            self.servers[backend][server] = self.servers[backend][server]._replace(state="maint")
         else:
             del self.servers[backend][server]
 
@@ -381,7 +389,8 @@ class FakeHAProxy:
                 self.backends.add(backend)
             elif word == "server" and backend != "letsencrypt":
                 address, _, port = rest[0].rpartition(":")
-                self.servers.setdefault(backend, {})[name] = (address, int(port))
+                state: ServerState = "maint" if "disabled" in rest else "ready"
+                self.servers.setdefault(backend, {})[name] = RunningServer(address, int(port), state)
         self.worker += 1
 
 
@@ -395,6 +404,7 @@ class House:
         self.disk = FakeDisk()
         self.haproxy = FakeHAProxy(self.disk)
         self.now = NOW
+        self.settings = SETTINGS
         self.extra = Extra()
         self.agent = self.another_agent()
 
@@ -402,7 +412,7 @@ class House:
         """An agent that remembers nothing but what the disk does, as after its restart."""
         performer = Performer(self.disk, self.haproxy, self.haproxy, self.haproxy.check)
         return Agent(
-            SETTINGS,
+            self.settings,
             RENDERER,
             self.containers,
             self.certificates,

@@ -10,7 +10,7 @@ import pytest
 
 from proxy_agent.containers import Containers
 from proxy_agent.daemon.errors import OperationalError
-from proxy_agent.routing.model import Service
+from proxy_agent.routing.model import Container, Service
 from tests.unit.agent import docker_daemon
 from tests.unit.agent.docker_daemon import Daemon
 
@@ -99,6 +99,156 @@ def test_without_a_network_in_common_there_is_a_reason(
     assert container.unreachable == f"no network in common: it is in {where}, HAProxy in gate, web"
 
 
+def only_container(containers: Containers) -> Container:
+    """The one there is."""
+    (container,) = only(containers.services()).containers
+    return container
+
+
+def test_a_container_says_on_which_network_it_is_reached(daemon: Daemon, containers: Containers) -> None:
+    """The label names one of those in common; the choice is shown."""
+    daemon.run(1, "shop", {"gate": "10.9.0.5", "web": "10.0.0.5"}, {"proxy.network": "web"})
+    container = only_container(containers)
+    assert (container.address, container.network) == (ip_address("10.0.0.5"), "web")
+
+
+@pytest.mark.parametrize(
+    ("networks", "shared"),
+    [({"gate": "10.9.0.5", "web": "10.0.0.5"}, "those are gate, web"), ({"db": "10.5.0.5"}, "there is none")],
+)
+def test_a_network_that_is_not_in_common_is_no_choice(
+    daemon: Daemon, containers: Containers, networks: dict[str, str], shared: str
+) -> None:
+    """Another one is not taken instead: who names a network has a reason."""
+    daemon.run(1, "shop", networks, {"proxy.network": "db"})
+    assert only_container(containers).unreachable == f"proxy.network: 'db' is no network in common: {shared}"
+
+
+def test_swarms_ingress_is_no_network_in_common(daemon: Daemon, containers: Containers) -> None:
+    """Everybody is in it, and nobody answers there."""
+    daemon.run(PROXY, "proxy", {"ingress": "10.255.0.2", "web": "10.0.0.2"})
+    daemon.run(1, "shop", {"ingress": "10.255.0.5"})
+    assert only_container(containers).unreachable.startswith("no network in common: it is in none")
+
+
+@pytest.mark.parametrize(("prefers", "address"), [(False, "10.0.0.5"), (True, "2001:db8::5")])
+def test_a_family_may_be_preferred(daemon: Daemon, prefers: bool, address: str) -> None:
+    """Where a container has both; where it has one, that will do."""
+    daemon.run(1, "shop", {"web": "10.0.0.5"})
+    daemon.run(2, "four", {"web": "10.0.0.6"})
+    daemon.listed[f"{1:064x}"]["NetworkSettings"]["Networks"]["web"]["GlobalIPv6Address"] = "2001:db8::5"
+    services = Containers(daemon.host, lambda: f"{PROXY:064x}", prefers_ipv6=prefers).services()
+    found = [str(container.address) for service in services for container in service.containers]
+    assert found == ["10.0.0.6", address]
+
+
+def test_a_container_in_the_hosts_network_is_reached_through_a_gateway(daemon: Daemon, containers: Containers) -> None:
+    """That of HAProxy's first network that is not internal; whether one is, is asked once."""
+    daemon.internal = {"gate"}
+    daemon.run(1, "shop", {"host": ""}, mode="host", ports=("80/tcp",))
+    container = only_container(containers)
+    assert (container.address, container.network, container.on_host) == (ip_address("10.0.0.1"), "host", True)
+    daemon.asked.clear()
+    containers.services()
+    assert daemon.asked == ["/containers/json"]
+
+
+def test_where_networks_may_not_be_asked_any_gateway_will_do(daemon: Daemon, containers: Containers) -> None:
+    """A filter before the socket refuses: that is no reason not to serve."""
+    daemon.answers = {f"/networks/id-of-{name}": (403, b"no") for name in ("gate", "web")}
+    daemon.run(1, "shop", {"host": ""}, mode="host")
+    assert only_container(containers).address == ip_address("10.9.0.1")
+
+
+def test_without_a_gateway_the_host_is_out_of_reach(daemon: Daemon, containers: Containers) -> None:
+    """With the reason."""
+    daemon.internal = {"gate", "web"}
+    daemon.run(1, "shop", {"host": ""}, mode="host")
+    expected = "it is in the host's network, and HAProxy is in none that leads there"
+    assert only_container(containers).unreachable == expected
+
+
+def test_in_the_hosts_network_haproxy_reaches_everybody(daemon: Daemon, containers: Containers) -> None:
+    """Others there on the loopback, and all bridges."""
+    daemon.run(PROXY, "proxy", {"host": ""}, mode="host")
+    daemon.run(1, "beside", {"host": ""}, mode="host")
+    daemon.run(2, "shop", {"db": "10.5.0.5"})
+    found = {service.name: str(service.containers[0].address) for service in containers.services()}
+    assert found == {"beside": "127.0.0.1", "shop": "10.5.0.5"}
+
+
+def test_a_network_may_be_anothers(daemon: Daemon, containers: Containers) -> None:
+    """``network_mode: service:vpn``: the address is the other's, the settings are its own."""
+    other = daemon.run(1, "vpn", {"web": "10.0.0.5"})
+    daemon.run(2, "shop", {}, environment=("VIRTUAL_HOST=a.test",), mode=f"container:{other}")
+    shop = next(service for service in containers.services() if service.name == "shop").containers[0]
+    assert (shop.address, shop.settings) == (ip_address("10.0.0.5"), {"VIRTUAL_HOST": "a.test"})
+    del daemon.listed[other]
+    assert only_container(containers).unreachable == "the container whose network it uses is not running"
+
+
+def test_without_any_network_there_is_a_reason(daemon: Daemon, containers: Containers) -> None:
+    """``network_mode: none`` is an intention, not a mistake about names."""
+    daemon.run(1, "shop", {"none": ""}, mode="none")
+    assert only_container(containers).unreachable == "it is in no network (network_mode: none)"
+
+
+@pytest.mark.parametrize(
+    ("status", "health"),
+    [
+        ("Up 5 seconds", "none"),
+        ("Up 5 seconds (health: starting)", "starting"),
+        ("Up 5 seconds (healthy)", "healthy"),
+        ("Up 2 hours (unhealthy)", "unhealthy"),
+        ("Up 3 minutes (Paused)", "none"),
+        ("", "none"),
+    ],
+)
+def test_health_is_read_from_the_listing(daemon: Daemon, containers: Containers, status: str, health: str) -> None:
+    """At every look anew, without asking about each container."""
+    identifier = daemon.run(1, "shop", {"web": "10.0.0.5"})
+    containers.services()
+    daemon.listed[identifier]["Status"] = status
+    daemon.asked.clear()
+    assert only_container(containers).health == health
+    assert daemon.asked == ["/containers/json"]
+
+
+def test_newer_engines_say_it_in_a_field(daemon: Daemon, containers: Containers) -> None:
+    """Which counts more than the words for people."""
+    identifier = daemon.run(1, "shop", {"web": "10.0.0.5"})
+    daemon.listed[identifier]["Status"] = "Up 5 seconds (health: starting)"
+    daemon.listed[identifier]["Health"] = {"Status": "healthy", "FailingStreak": 0}
+    assert only_container(containers).health == "healthy"
+    daemon.listed[identifier]["Health"] = {"Status": "none"}
+    assert only_container(containers).health == "none"
+
+
+def test_a_paused_container_is_there(daemon: Daemon, containers: Containers) -> None:
+    """It keeps its route; one that waits to be restarted, or is being removed, is as good as gone."""
+    daemon.run(1, "shop", {"web": "10.0.0.5"}, state="paused")
+    for number, state in enumerate(("restarting", "created", "removing", "exited", "dead"), start=2):
+        daemon.run(number, state, {"web": "10.0.0.6"}, state=state)
+    container = only_container(containers)
+    assert (container.name, container.paused) == ("shop", True)
+
+
+def test_a_one_off_container_may_ask_to_be_served(daemon: Daemon, containers: Containers) -> None:
+    """By a switch of its own."""
+    one_off = {"com.docker.compose.oneoff": "True"}
+    daemon.run(1, "shop-run", {"web": "10.0.0.5"}, one_off | {"proxy.enable": "Yes"})
+    daemon.run(2, "shop-try", {"web": "10.0.0.6"}, one_off | {"proxy.enable": "no"})
+    assert only_container(containers).name == "shop-run"
+
+
+def test_filters_choose_among_the_others(daemon: Daemon) -> None:
+    """What they leave out is not served; HAProxy's own container is found all the same."""
+    daemon.run(1, "shop", {"web": "10.0.0.5"})
+    daemon.run(2, "blog", {"web": "10.0.0.6"})
+    containers = Containers(daemon.host, lambda: f"{PROXY:064x}", filters=(("name", "shop"), ("name", "other")))
+    assert only(containers.services()).name == "shop"
+
+
 def test_odd_containers_do_no_harm(daemon: Daemon, containers: Containers) -> None:
     """Links give further names, a container may have no name, no labels, no environment, and nonsense for ports."""
     linked = daemon.run(1, "shop", {"web": "10.0.0.5"}, ports=("8000-8010/tcp", "/tcp", "x/tcp", "80"))
@@ -134,10 +284,10 @@ def test_a_container_that_ends_while_it_is_inspected_is_left_out(daemon: Daemon,
     assert only(containers.services()).name == "shop"
 
 
-@pytest.mark.parametrize("path", ["/version", "/containers/json", f"/containers/{1:064x}/json"])
+@pytest.mark.parametrize("path", ["/version", "/containers/json"])
 @pytest.mark.parametrize("answer", [(500, b'{"message": "no"}'), (403, b"denied"), (200, b"{ half")])
 def test_half_an_answer_is_none(daemon: Daemon, containers: Containers, path: str, answer: tuple[int, bytes]) -> None:
-    """If Docker fails for the list or for one container, nothing is said about any, and the next look may succeed."""
+    """If Docker fails for the list, nothing is said about any container, and the next look may succeed."""
     daemon.run(1, "shop", {"web": "10.0.0.5"})
     daemon.run(2, "blog", {"web": "10.0.0.6"})
     daemon.answers = {path: answer}
@@ -145,6 +295,36 @@ def test_half_an_answer_is_none(daemon: Daemon, containers: Containers, path: st
         containers.services()
     daemon.answers = {}
     assert len(containers.services()) == 2
+
+
+@pytest.mark.parametrize("answer", [(500, b'{"message": "no"}'), (403, b"denied"), (200, b"{ half")])
+def test_a_container_that_is_not_described_costs_itself(
+    daemon: Daemon, containers: Containers, answer: tuple[int, bytes]
+) -> None:
+    """It is told of as such, so that what was known of it can go on; the others are served, and the next look asks."""
+    identifier = daemon.run(1, "shop", {"web": "10.0.0.5"}, environment=("VIRTUAL_HOST=a.test",))
+    daemon.run(2, "blog", {"web": "10.0.0.6"})
+    daemon.answers = {f"/containers/{identifier}/json": answer}
+    blog, shop = containers.services()
+    assert blog.containers[0].inspected
+    assert (shop.containers[0].inspected, shop.containers[0].settings) == (False, {})
+    assert shop.containers[0].unreachable.startswith("Docker does not describe it: ")
+    daemon.answers = {}
+    assert containers.services()[1].containers[0].settings == {"VIRTUAL_HOST": "a.test"}
+    daemon.answers = {f"/containers/{identifier}/json": answer}
+    assert containers.services()[1].containers[0].inspected, "what is known once is not asked again"
+
+
+def test_an_answer_that_never_comes_is_an_error(daemon: Daemon) -> None:
+    """After a while; and the next look may succeed."""
+    daemon.run(1, "shop", {"web": "10.0.0.5"})
+    containers = Containers(daemon.host, lambda: f"{PROXY:064x}", timeout=1)
+    containers.services()
+    daemon.hangs.set()
+    with pytest.raises(OperationalError, match="Docker cannot be asked"):
+        containers.services()
+    daemon.hangs.clear()
+    assert only(containers.services()).name == "shop"
 
 
 def test_a_listing_without_ourselves_is_an_error(daemon: Daemon, containers: Containers) -> None:
@@ -162,6 +342,14 @@ def test_the_beginning_of_the_id_will_do(daemon: Daemon) -> None:
     assert names == ["proxy", "shop"]
 
 
+@pytest.mark.parametrize("own_id", ["haproxy", "0"])
+def test_an_address_tells_who_we_are(daemon: Daemon, own_id: str) -> None:
+    """Where Docker's files are not to be seen and the host name is one of ours, even if an id begins like it."""
+    daemon.run(1, "shop", {"web": "10.0.0.5"})
+    names = [item.name for item in Containers(daemon.host, lambda: own_id, lambda: {"10.0.0.2"}).services()]
+    assert names == ["shop"]
+
+
 def test_the_reason_is_the_innermost_one() -> None:
     """Not three libraries' accounts of it, with addresses of objects."""
     with socket.socket() as silent:
@@ -175,6 +363,12 @@ def test_the_reason_is_the_innermost_one() -> None:
 # Events
 
 
+def event(action: str, number: int, at: int = 1000, **attributes: str) -> dict[str, object]:
+    """What Docker says about a container."""
+    actor = {"ID": f"{number:064x}", "Attributes": attributes}
+    return {"Type": "container", "Action": action, "Actor": actor, "time": at}
+
+
 @pytest.fixture
 def watched(tmp_path: Path) -> tuple[Daemon, queue.SimpleQueue[str]]:
     """A daemon, and what is rung while it is watched.
@@ -184,7 +378,7 @@ def watched(tmp_path: Path) -> tuple[Daemon, queue.SimpleQueue[str]]:
     """
     daemon, _ = docker_daemon.start(tmp_path / "docker.sock")
     rings: queue.SimpleQueue[str] = queue.SimpleQueue()
-    Containers(daemon.host, lambda: "abc").watch(rings.put)
+    Containers(daemon.host, lambda: "abc").watch(rings.put, lambda reason: rings.put(f"{reason}!"))
     return daemon, rings
 
 
@@ -206,12 +400,65 @@ def test_it_asks_for_the_events_that_matter(watched: tuple[Daemon, queue.SimpleQ
     assert "exec" not in asked
 
 
+def test_what_cannot_wait_rings_otherwise(watched: tuple[Daemon, queue.SimpleQueue[str]]) -> None:
+    """From here on, a request that is sent to the container may be lost."""
+    daemon, rings = watched
+    rings.get(timeout=10)
+    actions = ("kill", "die", "pause", "start", "unpause", "health_status: unhealthy")
+    for action in actions:
+        daemon.events.put(event(action, 1))
+    assert [rings.get(timeout=10) for _ in actions] == [
+        *("container kill!", "container die!", "container pause!"),
+        *("container start", "container unpause", "container health_status: unhealthy"),
+    ]
+
+
+def test_a_stream_goes_on_where_the_last_one_ended(watched: tuple[Daemon, queue.SimpleQueue[str]]) -> None:
+    """That a container was told to stop while nobody listened is in no listing."""
+    daemon, rings = watched
+    rings.get(timeout=10)
+    daemon.events.put(event("start", 1, at=1700000000))
+    daemon.events.put(None)
+    assert [rings.get(timeout=10), rings.get(timeout=10)] == ["container start", "connected to Docker"]
+    asked = [path for path in daemon.asked if "/events" in path]
+    assert [("since=1700000000" in path) for path in asked] == [False, True]
+
+
+def test_a_container_that_was_told_to_stop_is_leaving(tmp_path: Path) -> None:
+    """As long as it is listed; the event is read before the ring, so the look that follows knows it."""
+    daemon, _ = docker_daemon.start(tmp_path / "docker.sock")
+    daemon.run(PROXY, "proxy", {"web": "10.0.0.2"})
+    daemon.run(1, "shop", {"web": "10.0.0.5"}, StopSignal="SIGQUIT")
+    daemon.run(2, "blog", {"web": "10.0.0.6"})
+    rings: queue.SimpleQueue[str] = queue.SimpleQueue()
+    containers = Containers(daemon.host, lambda: f"{PROXY:064x}")
+    containers.watch(rings.put, rings.put)
+
+    def leaving(*events: dict[str, object]) -> list[str]:
+        for one in events:
+            daemon.events.put(one)
+            rings.get(timeout=10)
+        return [c.name for service in containers.services() for c in service.containers if c.leaving]
+
+    rings.get(timeout=10)
+    assert leaving() == []
+    assert leaving(event("kill", 1, signal="15"), event("kill", 2, signal="1")) == []
+    assert leaving(event("kill", 1, signal="3"), event("kill", 2, signal="15")) == ["blog", "shop"]
+    assert leaving() == ["blog", "shop"], "not only at the next look"
+    assert leaving(event("die", 1)) == ["blog"]
+    assert "shop" not in [service.name for service in containers.services()], "listed for a moment longer"
+    assert leaving(event("start", 1)) == ["blog"]
+    assert "shop" in [service.name for service in containers.services()]
+    del daemon.listed[f"{2:064x}"]
+    assert leaving() == []
+
+
 def test_a_stream_that_ends_is_followed_by_another(watched: tuple[Daemon, queue.SimpleQueue[str]]) -> None:
     """Docker was restarted, or docker-gate cut it: it rings again, for what happened in between."""
     daemon, rings = watched
     rings.get(timeout=10)
     daemon.events.put({"Type": "container", "Action": "die"})
     daemon.events.put(None)
-    assert [rings.get(timeout=10), rings.get(timeout=10)] == ["container die", "connected to Docker"]
+    assert [rings.get(timeout=10), rings.get(timeout=10)] == ["container die!", "connected to Docker"]
     daemon.events.put(None)
     assert rings.get(timeout=10) == "connected to Docker", "also after one that delivered nothing"

@@ -17,6 +17,7 @@ from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import World, decide
 from proxy_agent.routing.model import Service
 from proxy_agent.routing.render import CRT_LIST, TLS_MAP
+from proxy_agent.server_states import RunningServer
 from proxy_agent.tls.bundle import Bundle
 from tests.unit.agent.fakes import NOW, RENDERER, SELF_SIGNED, SETTINGS, FakeDisk, FakeHAProxy, House, bundle, service
 
@@ -243,7 +244,7 @@ def test_9_served_is_what_a_handshake_showed(house: House, caplog: pytest.LogCap
 # All of them, in whatever order the world changes and fails
 
 
-def servers_on(disk: FakeDisk) -> dict[str, dict[str, tuple[str, int]]]:
+def servers_on(disk: FakeDisk) -> dict[str, dict[str, RunningServer]]:
     """The servers that a HAProxy would have that starts now."""
     named_by_worker = disk.named_by_worker
     haproxy = FakeHAProxy(disk)
@@ -252,7 +253,15 @@ def servers_on(disk: FakeDisk) -> dict[str, dict[str, tuple[str, int]]]:
     return haproxy.servers
 
 
-COMMANDS = ["remove_from_crt_list", "replace_map", "unload_certificate", "add_server", "move_server", "remove_server"]
+COMMANDS = [
+    "remove_from_crt_list",
+    "replace_map",
+    "unload_certificate",
+    "add_server",
+    "move_server",
+    "set_server_state",
+    "remove_server",
+]
 """Runtime commands that HAProxy may refuse without a fault of a certificate's."""
 
 
@@ -362,8 +371,8 @@ class AnyWorld(RuleBasedStateMachine):
         hosts = {item.containers[0].settings["VIRTUAL_HOST"] for item in house.containers.known}
         assert house.haproxy.maps[TLS_MAP].keys() == {self.ON_TLS[host] for host in hosts & self.ON_TLS.keys()}
         assert house.haproxy.servers == servers_on(house.disk)
-        assert {place for pool in house.haproxy.servers.values() for place in pool.values()} == {
-            (str(container.address), 80)
+        assert {server for pool in house.haproxy.servers.values() for server in pool.values()} == {
+            RunningServer(str(container.address), 80)
             for item in house.containers.known
             for container in item.containers
             if container.settings["VIRTUAL_HOST"] != "bad:"

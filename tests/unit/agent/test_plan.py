@@ -21,8 +21,9 @@ from proxy_agent.reconcile import (
 )
 from proxy_agent.routing.model import Backend, Server
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, TLS_MAP, Configuration, map_file
-from proxy_agent.runtime import NOWHERE, CrtListLine, Running
-from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer
+from proxy_agent.runtime import CrtListLine, Running
+from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer, SetServerState
+from proxy_agent.server_states import RunningServer
 from proxy_agent.tls.bundle import Bundle
 from tests.unit.agent.fakes import SELF_SIGNED, bundle
 
@@ -77,7 +78,7 @@ def settled(desired: Desired, worker: int = 7) -> Actual:
             crt_list=tuple(CrtListLine(where, n, names) for n, (where, names) in enumerate(configuration.crt_list, 1)),
             maps=configuration.maps,
             servers={
-                pool.name: {server.name: (str(server.address), server.port) for server in pool.servers}
+                pool.name: {s.name: RunningServer(str(s.address), s.port, s.state) for s in pool.servers}
                 for pool in configuration.backends
             },
         ),
@@ -357,8 +358,29 @@ def test_a_container_that_returns_while_it_is_on_its_way_out_is_called_back() ->
     """It was set aside and not idle yet, and it is wanted again under the same name and address."""
     desired = wanted(backends=(pool(1),))
     actual = settled(desired)
-    leaving = replace(running(actual), servers={"shop": {"shop-1": NOWHERE}})
-    assert plan(desired, replace(actual, running=leaving)) == (MoveServer("shop", "shop-1", "10.0.0.1", 1),)
+    leaving = replace(running(actual), servers={"shop": {"shop-1": RunningServer("10.0.0.1", 1, "maint")}})
+    assert plan(desired, replace(actual, running=leaving)) == (SetServerState("shop", "shop-1", "ready"),)
+
+
+def test_who_takes_over_comes_before_who_is_relieved() -> None:
+    """Two servers change places: there is no moment at which neither takes requests."""
+    one, two = pool(1, 2).servers
+    before = wanted(backends=(replace(pool(), servers=(one, replace(two, state="maint"))),))
+    after = wanted(backends=(replace(pool(), servers=(replace(one, state="drain"), two)),))
+    assert plan(after, settled(before)) == (
+        WriteFile(CONFIGURATION, after.configuration.text),
+        SetServerState("shop", "shop-2", "ready"),
+        SetServerState("shop", "shop-1", "drain"),
+    )
+
+
+def test_a_container_that_is_not_ready_is_added_as_such() -> None:
+    """It gets no request before it is."""
+    (starting,) = pool(1).servers
+    desired = wanted(backends=(replace(pool(), servers=(replace(starting, state="maint"),)),))
+    assert plan(desired, settled(wanted(backends=(pool(),))))[1:] == (
+        AddServer("shop", "shop-1", "10.0.0.1:1", "maint"),
+    )
 
 
 def test_servers_of_a_refused_configuration_are_left_alone() -> None:
@@ -373,3 +395,12 @@ def test_servers_are_where_they_belong_before_a_new_worker_takes_over() -> None:
     before, after = wanted(backends=(pool(1),)), wanted(identity="two", backends=(moved,))
     actions = plan(after, settled(before))
     assert actions[:2] == (MoveServer("shop", "shop-1", "10.0.0.9", 2), Deploy(after.configuration))
+
+
+def test_servers_stand_as_they_should_before_a_new_worker_takes_over() -> None:
+    """Likewise: what the worker before took for ready, the next one would too."""
+    (sick,) = pool(1).servers
+    unwell = replace(pool(), servers=(replace(sick, state="maint"),))
+    before, after = wanted(backends=(pool(1),)), wanted(identity="two", backends=(unwell,))
+    actions = plan(after, settled(before))
+    assert actions[:2] == (SetServerState("shop", "shop-1", "maint"), Deploy(after.configuration))

@@ -9,8 +9,10 @@ from socketserver import BaseRequestHandler, ThreadingMixIn, UnixStreamServer
 import pytest
 
 from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.routing.model import ServerState
 from proxy_agent.routing.render import CRT_LIST, MAPS, PLAIN_MAP, TLS_MAP
-from proxy_agent.runtime import NOWHERE, CrtListLine, Running, Runtime, RuntimeRefusal, RuntimeUnreachable
+from proxy_agent.runtime import CrtListLine, Running, Runtime, RuntimeRefusal, RuntimeUnreachable
+from proxy_agent.server_states import RunningServer
 
 A, DEFAULT = "/state/certificates/issued/a.pem", "/state/default.pem"
 PEM = b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"
@@ -130,8 +132,8 @@ def test_what_a_worker_holds_is_read_from_its_own_words(runtime: Runtime) -> Non
             "maps/tls.map": {},
         },
         servers={
-            "letsencrypt": {"letsencrypt": ("-", 80)},
-            "shop": {"shop-1": ("10.0.0.1", 8000), "shop-2": ("2001:db8::1", 8000)},
+            "letsencrypt": {"letsencrypt": RunningServer("-", 80)},
+            "shop": {"shop-1": RunningServer("10.0.0.1", 8000), "shop-2": RunningServer("2001:db8::1", 8000)},
         },
     )
 
@@ -375,18 +377,19 @@ def test_a_master_that_is_not_there_is_an_operational_error(runtime: Runtime, tm
         runtime.reload()
 
 
-def test_a_server_is_added_checked_and_enabled(runtime: Runtime, haproxy: HAProxy) -> None:
+@pytest.mark.parametrize("state", ["ready", "drain", "maint"])
+def test_a_server_is_added_checked_and_enabled(runtime: Runtime, haproxy: HAProxy, state: ServerState) -> None:
     """In this order: a new server is in maintenance, and takes requests only when its checks run."""
     haproxy.answers |= {
         "add server shop/shop-3 10.0.0.3:80 check": "New server registered.\n\n",
         "enable health shop/shop-3": "\n",
-        "enable server shop/shop-3": "\n",
+        f"set server shop/shop-3 state {state}": "\n",
     }
-    runtime.add_server("shop", "shop-3", "10.0.0.3:80 check")
-    assert [command.split()[0:2] for command in haproxy.sent] == [
-        ["add", "server"],
-        ["enable", "health"],
-        ["enable", "server"],
+    runtime.add_server("shop", "shop-3", "10.0.0.3:80 check", state)
+    assert [command.strip() for command in haproxy.sent] == [
+        "add server shop/shop-3 10.0.0.3:80 check",
+        "enable health shop/shop-3",
+        *([f"set server shop/shop-3 state {state}"] if state != "maint" else []),
     ]
 
 
@@ -408,9 +411,9 @@ def test_a_server_that_is_still_busy_is_forgotten_later(runtime: Runtime, haprox
     assert haproxy.sent[0] == "set server shop/shop-1 state maint\n"
 
 
-@pytest.mark.parametrize("admin_state", ["1", "8", "9"])
-def test_a_server_that_was_set_aside_is_nowhere(
-    runtime: Runtime, haproxy: HAProxy, tmp_path: Path, admin_state: str
+@pytest.mark.parametrize(("admin_state", "state"), [("1", "maint"), ("8", "drain"), ("9", "maint"), ("5", "maint")])
+def test_a_server_that_was_set_aside_is_known_as_such(
+    runtime: Runtime, haproxy: HAProxy, tmp_path: Path, admin_state: str, state: ServerState
 ) -> None:
     """In maintenance or draining it gets no requests; and no worker that follows inherits that."""
     quiet = QUIET["show servers state"]
@@ -420,7 +423,10 @@ def test_a_server_that_was_set_aside_is_nowhere(
     }
     running = runtime.running()
     assert running
-    assert running.servers["shop"] == {"shop-1": NOWHERE, "shop-2": ("2001:db8::1", 8000)}
+    assert running.servers["shop"] == {
+        "shop-1": RunningServer("10.0.0.1", 8000, state),
+        "shop-2": RunningServer("2001:db8::1", 8000),
+    }
     runtime.reload()
     assert (tmp_path / "servers.state").read_text() == quiet.replace("3 shop 1 shop-1 10.0.0.1 2 0 8000\n", "")
 
@@ -435,11 +441,12 @@ def test_an_answer_that_was_cut_off_is_no_server(runtime: Runtime, haproxy: HAPr
 
 
 def test_a_server_moves(runtime: Runtime, haproxy: HAProxy) -> None:
-    """It gets requests, even if it was set aside; that HAProxy does not know it is a refusal."""
+    """Whatever its check found at the old address says nothing of the new one; an unknown server is a refusal."""
+    haproxy.answers["set server shop/shop-1 health up"] = "\n"
     for answer in ("IP changed from '10.0.0.1' to '10.0.0.9' by 'stats socket command'\n\n", "nothing changed\n\n"):
         haproxy.answers["set server shop/shop-1 addr 10.0.0.9 port 80"] = answer
         runtime.move_server("shop", "shop-1", "10.0.0.9", 80)
-        assert haproxy.sent[-1] == "set server shop/shop-1 state ready\n"
+        assert haproxy.sent[-1] == "set server shop/shop-1 health up\n"
     haproxy.answers["set server shop/shop-1 addr 10.0.0.9 port 80"] = "No such server.\n\n"
     with pytest.raises(RuntimeRefusal, match=re.escape("No such server.")):
         runtime.move_server("shop", "shop-1", "10.0.0.9", 80)

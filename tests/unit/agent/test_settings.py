@@ -27,6 +27,12 @@ def test_the_default_certificate_may_name_hosts_and_addresses() -> None:
     assert sans == ("box.lan", ip_address("192.0.2.7"), ip_address("2001:db8::7"))
 
 
+def test_filters_are_those_of_docker() -> None:
+    """In their order, several of one kind too; a value may hold the sign itself."""
+    filters = load({"DOCKER_CONTAINER_FILTERS": "label=tier=web, name=a,,name=b"}).docker_container_filters
+    assert filters == (("label", "tier=web"), ("name", "a"), ("name", "b"))
+
+
 @pytest.mark.parametrize("name", ["letsencrypt", "my_certbot", "certbot.example.com"])
 def test_a_service_is_named_as_compose_names_it(name: str) -> None:
     """Underscores are no host name's, but Compose has them."""
@@ -41,6 +47,10 @@ def test_a_service_is_named_as_compose_names_it(name: str) -> None:
         ("DEFAULT_CERT_SANS", "a.test\nb.test"),
         ("FORCE_SSL", "maybe"),
         ("ACCESS_LOG", "2"),
+        ("DOCKER_HEALTH", "always"),
+        ("DOCKER_CONTAINER_FILTERS", "label"),
+        ("DOCKER_CONTAINER_FILTERS", "colour=red"),
+        ("DOCKER_CONTAINER_FILTERS", "name=a, name="),
         ("LETSENCRYPT_SERVICE_NAME", "a b"),
         ("LETSENCRYPT_SERVICE_NAME", "a\n    option forwardfor"),
         ("LETSENCRYPT_SERVICE_NAME", "192.0.2.1"),

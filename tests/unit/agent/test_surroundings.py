@@ -12,7 +12,7 @@ from tests.certificate_authority import CertificateAuthority
 
 def beside(folder: Path, client_ca: Path | bytes | None = None) -> Surroundings:
     """The edge, with IPv4 alone."""
-    return Surroundings(folder, client_ca, with_ipv6=False)
+    return Surroundings(folder, folder / "htpasswd", client_ca, with_ipv6=False)
 
 
 def test_a_page_of_its_own_comes_before_the_one_for_all(tmp_path: Path) -> None:

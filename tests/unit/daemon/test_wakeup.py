@@ -54,13 +54,48 @@ def test_a_burst_is_one_awakening() -> None:
 
 def test_an_endless_burst_is_cut_off() -> None:
     """A container that restarts all the time does not keep the agent from looking: *at_most* after the first ring."""
-    times = iter([100.0, 100.5, 101.5, 102.0])
+    times = iter([100.0, 100.5, 101.5, 102.0, 102.0])
     wakeup = Wakeup(quiet=NEVER, at_most=2.0, clock=lambda: next(times))
     for reason in "abcd":
         wakeup.ring(reason)
     assert wakeup.wait(NEVER) == {"a", "b", "c"}
     wakeup.stop()
     assert wakeup.wait(NEVER) == {STOP}
+
+
+def test_what_hurries_does_not_wait_for_the_end_of_a_burst() -> None:
+    """A container is told to stop: the next request may already be one too many."""
+    wakeup = Wakeup(quiet=NEVER, at_most=NEVER)
+    wakeup.ring("container start")
+    wakeup.hurry("container kill")
+    wakeup.hurry("container kill of another")
+    assert wakeup.wait(NEVER) == {"container start", "container kill", "container kill of another"}
+
+
+def test_what_hurries_is_looked_at_once_more_when_it_is_quiet() -> None:
+    """Docker tells of the end of a container a moment before it lists it no more."""
+    wakeup = Wakeup(quiet=0.01)
+    wakeup.hurry("container die")
+    assert wakeup.wait(NEVER) == {"container die"}
+    wakeup.ring("network disconnect")
+    assert wakeup.wait(NEVER) == {"container die", "network disconnect"}
+    assert wakeup.wait(0) == frozenset()
+
+
+def test_what_hurries_is_held_to_a_pace() -> None:
+    """A hundred containers that are told to stop one after another do not cause a hundred looks."""
+    now = 100.0
+    wakeup = Wakeup(quiet=0.05, at_most=NEVER, clock=lambda: now)
+    wakeup.hurry("one")
+    assert wakeup.wait(NEVER) == {"one"}
+    wakeup.hurry("two")
+    soon = threading.Timer(0.01, wakeup.hurry, ["three"])
+    soon.start()
+    assert {"two", "three"} <= wakeup.wait(NEVER), "within the pace of the awakening before"
+    soon.join()
+    now = 200.0
+    wakeup.hurry("four")
+    assert "four" in wakeup.wait(NEVER)
 
 
 def test_a_thread_ends_the_sleep_of_another() -> None:

@@ -1,12 +1,21 @@
 """proxy_agent.routing.metadata."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy_agent.routing.metadata import SETTINGS, label_of, questions, relevant, server_port, setting
+from proxy_agent.routing.metadata import (
+    SETTINGS,
+    doubts_about_ports,
+    label_of,
+    questions,
+    relevant,
+    server_port,
+    setting,
+)
 from proxy_agent.routing.model import Container
 
 
@@ -68,10 +77,47 @@ def test_the_port_is_the_one_named_or_the_only_one_or_80(
     assert server_port(container(settings, *ports)) == port
 
 
-def test_several_exposed_ports_leave_it_open() -> None:
-    """Guessing would send requests to a database."""
-    with pytest.raises(ValueError, match="it exposes ports 3000, 9229: name one with VIRTUAL_PORT"):
-        server_port(container({}, 3000, 9229))
+def test_several_exposed_ports_leave_80_and_a_doubt() -> None:
+    """Guessing among them would send requests to a database."""
+    several = container({}, 3000, 9229)
+    assert server_port(several) == 80
+    assert list(doubts_about_ports(several, named=False)) == [
+        "it exposes ports 3000, 9229 and not 80, which is used: name one with VIRTUAL_PORT"
+    ]
+    assert list(doubts_about_ports(several, named=True)) == []
+    assert list(doubts_about_ports(container({"VIRTUAL_PORT": "3000"}, 3000, 9229), named=False)) == []
+
+
+@pytest.mark.parametrize(
+    ("excluded", "ports", "port"),
+    [
+        ("9229", (3000, 9229), 3000),
+        ("9229/tcp, 22", (22, 3000, 9229), 3000),
+        ("3000/udp", (3000,), 3000),
+        ("3000", (3000,), 80),
+        ("80", (80, 8080), 8080),
+    ],
+)
+def test_excluded_ports_are_no_candidates(excluded: str, ports: tuple[int, ...], port: int) -> None:
+    """A number alone is a TCP port; what is named by VIRTUAL_PORT stays named."""
+    assert server_port(container({"EXCLUDE_PORTS": excluded}, *ports)) == port
+    assert server_port(container({"EXCLUDE_PORTS": excluded, "VIRTUAL_PORT": "3000"}, *ports)) == 3000
+
+
+def test_what_is_no_port_is_not_excluded() -> None:
+    """Each item costs itself."""
+    odd = container({"EXCLUDE_PORTS": "http, ,9229,080"}, 3000, 9229)
+    assert server_port(odd) == 3000
+    doubts = [doubt.partition(": ")[2][:6] for doubt in doubts_about_ports(odd, named=False)]
+    assert doubts == ["'http'", "'080' "]
+
+
+def test_in_the_hosts_network_a_port_must_be_named() -> None:
+    """All that the host runs is there, so neither the image nor custom says which port is the container's."""
+    on_host = replace(container({}, 80), on_host=True)
+    with pytest.raises(ValueError, match="in the host's network, where any port may be anybody's"):
+        server_port(on_host)
+    assert server_port(replace(on_host, settings={"VIRTUAL_PORT": "81"})) == 81
 
 
 @pytest.mark.parametrize("text", ["0", "65536", "http", "80,81", "-1", "8o", "٣", "1" * 7, "80 80", "1" * 5000])
