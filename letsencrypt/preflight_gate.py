@@ -102,7 +102,10 @@ class Gate:
         return clearance
 
     def _tell(self, lineage: Lineage, clearance: Clearance) -> None:
-        """That the CA cannot be used is left to the run, which meets it for all lineages and has more to say."""
+        """That the CA cannot be used is left to the run, which meets it for all lineages and has more to say.
+
+        While DNS fails, nothing is known of names, so nothing about them is new.
+        """
         names = {str(name) for name in lineage.identifiers}
         general = [verdict.sentence for verdict in clearance.verdicts if verdict.name in (DNS, CLOCK)]
         doubts = [v.sentence for v in clearance.verdicts if v.kind is Kind.DOUBTFUL and v.name in names]
@@ -116,5 +119,7 @@ class Gate:
         else:
             doubts += against
         self._notices.update("DNS and clock", general)
+        if any(verdict.name == DNS for verdict in clearance.verdicts):
+            return
         self._notices.update(f"the names of {lineage}", doubts)
         self._notices.update(f"the order for {lineage}", refused, logging.ERROR)

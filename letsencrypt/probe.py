@@ -20,7 +20,7 @@ from proxy_agent.tls.names import Identifier
 
 CONNECT_TIMEOUT = 3.0
 """Seconds for one connection; a CA has more patience, but who is slower than this is not well."""
-TIMEOUT = 6.0
+TIMEOUT = 5.0
 """Seconds for one address with all its redirects."""
 _MOST_REDIRECTS = 10
 _LONGEST_PATH = 2000

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from letsencrypt.lineages import Lineage
-from letsencrypt.preflight import CA, CLOCK, Kind, Mode, Verdict
+from letsencrypt.preflight import CA, CLOCK, DNS, Kind, Mode, Verdict
 from letsencrypt.preflight_gate import Clearance, Gate, cleared, decide
 from proxy_agent.tls.bundle import Bundle
 from proxy_agent.tls.names import Identifier, parse_identifier
@@ -153,3 +153,20 @@ def test_what_all_names_need_is_said_once_for_all(caplog: pytest.LogCaptureFixtu
     for asked in (AB, lineage("c.net")):
         assert gate(asked, None, NOW).lineage == asked
     assert caplog.messages == ["Late."]
+
+
+def test_dns_that_fails_mends_no_name(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is known of names meanwhile; afterwards what is still wrong is not said again."""
+    caplog.set_level(logging.INFO)
+    world = World(BAD_B)
+    gate = Gate(world, "strict", False)
+    gate(AB, None, NOW)
+    world.kinds, world.general = {}, (Verdict(DNS, Kind.DOUBTFUL, "DNS is down."),)
+    gate(AB, None, NOW)
+    world.kinds, world.general = BAD_B, ()
+    gate(AB, None, NOW)
+    assert caplog.messages == [
+        "No certificate for a.net, b.net (wanted by shop) is ordered for now: b.net is definite.",
+        "DNS is down.",
+        "Mended: DNS and clock",
+    ]

@@ -189,7 +189,7 @@ def test_a_refused_connection_is_no_answer() -> None:
 
 def test_silence_ends_in_time() -> None:
     """A server that says nothing is waited for until the time is over, and no longer."""
-    times = iter([0.0, 0.0, 5.95, 5.95])
+    times = iter([0.0, 0.0, 4.95, 4.95])
     with socket.create_server(("127.0.0.1", 0)) as listening:
         prober = Prober(nowhere, {80: listening.getsockname()[1]}, lambda: next(times))
         assert prober.probe(NAME, HERE, "t", CONTENT) == Probe(HERE, Reply.UNREACHED, "it does not answer in time")
