@@ -82,6 +82,57 @@ def preflight(settings: Settings, names: tuple[str, ...]) -> None:
     sys.exit(worst(verdicts))
 
 
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document, for machines.")
+@click.pass_obj
+def status(settings: Settings, as_json: bool) -> None:
+    """Say of each certificate until when it is valid, what came of the last try, and when the next one is."""
+    from letsencrypt.status import format_json, read_status  # noqa: PLC0415 - the health check does without
+
+    lines, problems = read_status(settings.letsencrypt_folder, settings.certs_folder, _now())
+    click.echo(format_json(lines) if as_json else "\n".join(map(str, lines)) or "No certificate is known.")
+    for problem in problems:
+        click.echo(f"Error: {problem}", err=True)
+    if problems:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("name")
+@click.pass_obj
+def retry(settings: Settings, name: str) -> None:
+    """Try the certificate NAME again now, where the CA did not say when to come back."""
+    _ask(settings, "retry", name)
+
+
+@main.command()
+@click.argument("name")
+@click.pass_obj
+def forget(settings: Settings, name: str) -> None:
+    """Remove the certificate NAME, its key included, which nobody wants any more."""
+    _ask(settings, "forget", name)
+
+
+def _ask(settings: Settings, verb: str, name: str) -> None:
+    """Have the running loop do it, between two runs of certbot."""
+    from letsencrypt.control import Control, Order, Verb  # noqa: PLC0415 - the health check does without
+    from letsencrypt.status import read_status  # noqa: PLC0415
+
+    try:
+        Heartbeat(settings.heartbeat).check()
+        lines, _ = read_status(settings.letsencrypt_folder, settings.certs_folder, _now())
+        meant = {line.lineage for line in lines if name in (line.lineage, *line.names)}
+        if not meant:
+            raise OperationalError(f"No certificate is known as {name[:100]!r}: see the command status.")
+        if verb == Verb.FORGET and any(line.wanted for line in lines if line.lineage in meant):
+            raise OperationalError(f"{name} is still wanted: first take it out of DOMAINS, or stop who asks for it.")
+        for lineage in sorted(meant):
+            Control(settings.control_folder).ask(Order(Verb(verb), lineage))
+    except OperationalError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Asked to {verb} {', '.join(sorted(meant))}; the log says what comes of it.")
+
+
 def tell_settings(settings: Settings) -> None:
     """Say once what of the settings is not done, and what would be good to set."""
     for skipped in settings.domains.skipped:

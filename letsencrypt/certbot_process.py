@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 import requests
@@ -35,13 +36,17 @@ class UsageError(Exception):
     """certbot's parser does not accept the command line; the message is argparse's."""
 
 
+class OrderRefusedError(Exception):
+    """certbot was about to order, which it must not this time; the message says why."""
+
+
 @dataclass
 class Report:
     """What became of the run; the field names are the keys of the JSON line, where kind is called class."""
 
     rc: int = 1
     kind: str = "crash"
-    """One of: ok, usage, lock, authz, acme, network, certbot, crash."""
+    """One of: ok, usage, lock, authz, acme, network, certbot, budget, crash."""
     code: str = ""
     """The ACME error type without its prefix (RFC 8555 section 6.7), else the name of the exception's class."""
     detail: str = ""
@@ -51,24 +56,29 @@ class Report:
     """Failed authorizations: identifier, type, detail (RFC 8555 section 8)."""
     http: list[dict[str, Any]] = field(default_factory=list)
     """Every answer of the CA that was an error: status, retry_after, url."""
+    ordered: bool = False
+    """Whether a certificate was ordered (RFC 8555 section 7.4), at least in this process's mind."""
     finalized: bool = False
     """Whether the certificate was asked for (RFC 8555 section 7.4), so that it may exist whatever came after."""
     secs: float = 0.0
 
 
-def run(arguments: Sequence[str], report: Report, finalizing: Callable[[], None]) -> None:
+def run(arguments: Sequence[str], report: Report, note: Callable[[str], None], refusal: str = "") -> None:
     """Run certbot and fill *report*, also when an error that certbot does not know goes on to the caller.
 
-    *finalizing* is called when the certificate is about to be asked for.
+    *note* is called with ``ordered`` and ``finalized``, fields of *report*, before the one and the other is done, and
+    may prevent it. Where there is a *refusal*, nothing is ordered.
     """
     started = time.monotonic()
-    _listen(report, finalizing)
+    _listen(report, note, refusal)
     try:
         result = main.main(list(arguments))
         report.rc, report.kind = (0, "ok") if not result else (1, "certbot")
         report.detail = str(result or "")
     except UsageError as error:
         _describe(report, "usage", error)
+    except OrderRefusedError as error:
+        _describe(report, "budget", error)
     except errors.LockError as error:
         _describe(report, "lock", error)
     except errors.AuthorizationError as error:
@@ -124,13 +134,14 @@ def _error_type(problem: messages.Error) -> str:
     return str(problem.typ).rpartition(":")[2]
 
 
-def _listen(report: Report, finalizing: Callable[[], None]) -> None:
+def _listen(report: Report, note: Callable[[str], None], refusal: str) -> None:
     """Have certbot tell *report* more than its exceptions do, for the rest of this process."""
     for owner, name, parameters in PRIVATE:
         function = getattr(owner, name, None)
         if function is not None and tuple(inspect.signature(function).parameters) == parameters:
             _LISTENERS[name](report)
-    _mark_finalization(report, finalizing)
+    _guard_orders(note, refusal)
+    _mark_finalization(note)
     argparse.ArgumentParser.error = _refuse  # type: ignore[assignment,method-assign]  # documented to be overridden
 
 
@@ -167,16 +178,38 @@ def _record_authorizations(report: Report) -> None:
 _LISTENERS = {"_check_response": _record_answers, "_report_failed_authzrs": _record_authorizations}
 
 
-def _mark_finalization(report: Report, finalizing: Callable[[], None]) -> None:
+def _guard_orders(note: Callable[[str], None], refusal: str) -> None:
+    new_order = ClientV2.new_order
+
+    @functools.wraps(new_order)
+    def listen(self: ClientV2, *arguments: object, **more: object) -> messages.OrderResource:
+        if refusal:
+            raise OrderRefusedError(refusal)
+        note("ordered")
+        return new_order(self, *arguments, **more)  # type: ignore[arg-type]  # whatever its signature
+
+    ClientV2.new_order = listen  # type: ignore[method-assign]
+
+
+def _mark_finalization(note: Callable[[str], None]) -> None:
     finalize = ClientV2.begin_finalization
 
     @functools.wraps(finalize)
     def listen(self: ClientV2, orderr: messages.OrderResource) -> messages.OrderResource:
-        report.finalized = True
-        finalizing()
+        note("finalized")
         return finalize(self, orderr)
 
     ClientV2.begin_finalization = listen  # type: ignore[method-assign]
+
+
+def _note(journal: str, word: str) -> None:
+    """Add *word* to the *journal*, on the disk: whoever finds it after a crash knows how far this run came."""
+    if not journal:
+        return
+    with Path(journal).open("a", encoding="utf-8") as file:
+        file.write(f"{word}\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _write(report: Report, line: TextIO) -> None:
@@ -189,16 +222,22 @@ def _write(report: Report, line: TextIO) -> None:
 def _main() -> int:
     """Standard output belongs to the report, so whatever certbot prints goes to standard error.
 
-    The report is written at the end, and before that when the certificate is asked for: the last line counts, and
-    of a run that is killed later that is the one which says that a certificate may exist.
+    The report is written at the end, and before that when a certificate is ordered and asked for: the last line
+    counts, and of a run that is killed later that is the one which says how far it came.
     """
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as line:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         order = json.load(sys.stdin)
         tempfile.tempdir = order["temporary_folder"]
         report = Report()
+
+        def note(word: str) -> None:
+            _note(order.get("journal", ""), word)
+            setattr(report, word, True)
+            _write(report, line)
+
         try:
-            run(order["arguments"], report, lambda: _write(report, line))
+            run(order["arguments"], report, note, order.get("refusal", ""))
         finally:
             _write(report, line)
     return report.rc

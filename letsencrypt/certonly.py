@@ -156,6 +156,17 @@ def arguments(lineage: Lineage, options: Options, folders: Folders, email: str |
     ]
 
 
+def rehearsal_folders(root: Path, run_folder: Path, webroot: Path) -> Folders:
+    """Apart from those of the staging server itself: nothing that is rehearsed is ever served."""
+    config = root / "directories" / "rehearsal"
+    return Folders(config, run_folder / "work" / "rehearsal", config / "logs", webroot)
+
+
+def rehearsal(lineage: Lineage, options: Options, folders: Folders, email: str | None) -> list[str]:
+    """The arguments of a run that has the names of *lineage* validated, and keeps no certificate."""
+    return [*arguments(lineage, options, folders, email), "--dry-run"]
+
+
 def _names(lineage: Lineage) -> Iterator[str]:
     for identifier in lineage.identifiers:
         yield from ("-d" if isinstance(identifier, str) else "--ip-address", str(identifier))

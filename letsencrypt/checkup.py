@@ -11,7 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]  # what certbot reads the file with
@@ -28,6 +28,7 @@ ELSEWHERE = "other-directories"
 LEAST_FREE = 1024 * 1024
 """Bytes; a full volume loses each certificate right after it was issued."""
 
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
 _ACCOUNT_FILES = ("private_key.json", "regr.json", "meta.json")
 
 
@@ -58,6 +59,22 @@ class Checkup:
             return [self._quarantine_account(account) for account in self._broken_accounts()]
         except OSError as error:
             raise OperationalError(f"Cannot use {error.filename}: {error.strerror}.") from error
+
+    def drop_account(self) -> list[str]:
+        """Set aside an account that the CA does not know, so that a new one is registered: once a day at most."""
+        yesterday = f"{self.now() - timedelta(days=1):{_STAMP}}"
+        lately = (path.parent.name for path in self.folders.config.glob(f"{QUARANTINE}/*/accounts"))
+        if any(stamp > yesterday for stamp in lately):
+            return []
+        try:
+            places = [(account.name, self._move(QUARANTINE, [account])) for account in self._accounts()]
+        except OSError as error:
+            raise OperationalError(f"Cannot set the ACME account aside: {error.strerror}.") from error
+        return [
+            f"The ACME account {name} is not known at {self.directory.host} and was moved to {place}; "
+            "a new one is registered."
+            for name, place in places
+        ]
 
     def before(self, lineage: Lineage) -> list[str]:
         """Mend *lineage* or move it aside; says what was done, raises OperationalError if that fails."""
@@ -100,10 +117,12 @@ class Checkup:
 
     def _broken_accounts(self) -> Iterator[Path]:
         """Accounts whose files a crash left empty: certbot would fail on them for ever."""
+        return (each for each in self._accounts() if not all(_is_json_object(each / name) for name in _ACCOUNT_FILES))
+
+    def _accounts(self) -> list[Path]:
         server = self.directory.url.partition("://")[2].partition("?")[0]
-        for account in sorted((self.folders.config / "accounts" / server).glob("*/")):
-            if not account.is_symlink() and not all(_is_json_object(account / name) for name in _ACCOUNT_FILES):
-                yield account
+        accounts = sorted((self.folders.config / "accounts" / server).glob("*/"))
+        return [account for account in accounts if not account.is_symlink()]
 
     def _quarantine_account(self, account: Path) -> str:
         place = self._move(QUARANTINE, [account])
@@ -217,7 +236,7 @@ class Checkup:
 
     def _move(self, folder: str, parts: Collection[Path]) -> Path:
         """Move *parts* out of certbot's sight, by renaming: that needs no space. Each keeps its place in the tree."""
-        stamp = self.now().strftime("%Y%m%dT%H%M%S.%fZ")
+        stamp = self.now().strftime(_STAMP)
         place = self.folders.config / folder / stamp
         for part in parts:
             target = place / part.relative_to(self.folders.config)

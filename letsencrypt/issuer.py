@@ -1,15 +1,17 @@
 """Has certbot look after every lineage of one ACME directory in time, and publishes what comes of it."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Protocol
+from datetime import timedelta
 
+from letsencrypt.budget import ELSEWHERE, Limits
+from letsencrypt.edges import Edges
 from letsencrypt.lineages import Lineage
-from letsencrypt.preflight_gate import HEALS, Clearance, cleared
+from letsencrypt.preflight_gate import HEALS
+from letsencrypt.records import Records
 from letsencrypt.runner import Outcome
-from letsencrypt.schedule import OF_DIRECTORY, Failure, Timetable, in_words
+from letsencrypt.schedule import OF_DIRECTORY, Failure, in_words
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.log import Notices
 from proxy_agent.tls.bundle import Bundle
@@ -20,6 +22,8 @@ RESYNC = timedelta(minutes=5)
 """The longest sleep: so old may a bundle be that somebody removed, or a clock that was set."""
 PUBLISH_AGAIN = timedelta(seconds=30)
 """The pause after a bundle could not be written; nothing is ordered again for that."""
+LOOKS = 8
+"""In the life of a certificate at least, so that one of hours is renewed in time, too."""
 _QUIET_BELOW = timedelta(hours=1)
 """A failure that repeats more often than this is said once."""
 _WHAT_FAILS = {
@@ -28,77 +32,9 @@ _WHAT_FAILS = {
     Failure.USAGE: "OPTIONS cannot be used, so no certificate is ordered",
     Failure.LOCK: "No certificate can be ordered",
     Failure.STORAGE: "No certificate can be ordered",
+    Failure.ACCOUNT: "The account at {host} cannot be used, so no certificate is ordered",
+    Failure.BUDGET: "No certificate is ordered for {lineage} from {host} now",
 }
-
-
-class CertbotRunner(Protocol):
-    """runner.Certbot with the command line filled in."""
-
-    def __call__(self, lineage: Lineage, /) -> Outcome:
-        """One run for *lineage*, to its end."""
-        ...
-
-
-class Checkup(Protocol):
-    """checkup.Checkup."""
-
-    def ready(self) -> Sequence[str]:
-        """Make sure that a run can keep what it obtains; what was mended, or OperationalError."""
-        ...
-
-    def before(self, lineage: Lineage, /) -> Sequence[str]:
-        """Mend *lineage*; what was done, or OperationalError."""
-        ...
-
-    def after(self, lineage: Lineage, /) -> Bundle:
-        """What is held for exactly the wanted names, or ValueError."""
-        ...
-
-
-class Publisher(Protocol):
-    """publish.Publisher."""
-
-    def held(self, lineage: Lineage, /) -> Bundle | None:
-        """What certbot holds; ValueError if it is damaged."""
-        ...
-
-    def publish(self, lineage: Lineage, /) -> Bundle | None:
-        """Publish what differs; ValueError if it is not fit to serve, OperationalError if it cannot be written."""
-        ...
-
-
-class LoadBalancer(Protocol):
-    """loadbalancer.LoadBalancer."""
-
-    def wait(self) -> bool:
-        """Wait until challenges come through; False if they still do not."""
-        ...
-
-
-class Sleep(Protocol):
-    """proxy_agent.daemon.wakeup.Wakeup."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the container has to end."""
-        ...
-
-
-@dataclass(frozen=True)
-class Edges:
-    """Everything outside that an issuer needs."""
-
-    certbot: CertbotRunner
-    checkup: Checkup
-    publisher: Publisher
-    load_balancer: LoadBalancer
-    sleep: Sleep
-    promise: Callable[[timedelta | None], None]
-    """Tells the health check how long the loop may be silent now: for a sleep so long, or None for one step of work."""
-    now: Callable[[], datetime]
-    random: Callable[[], float]
-    preflight: Callable[[Lineage, Bundle | None, datetime], Clearance] = cleared
-    """What to order of a lineage, of which so much is held, after a look at its names; says what it thinks of them."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +48,13 @@ class Report:
 class Issuer:
     """One queue for all lineages of one directory, as certbot locks its folders (certbot/_internal/lock.py)."""
 
-    def __init__(self, host: str, interval: timedelta, edges: Edges) -> None:
+    def __init__(self, host: str, interval: timedelta, edges: Edges, limits: Limits = ELSEWHERE) -> None:
         self._lineages: dict[str, Lineage] = {}
         self._host = host
         self._interval = interval
         self._edges = edges
-        self._timetable = Timetable(edges.now, edges.random)
+        self._records = Records(edges.keeper, host, edges.now, edges.random, limits)
+        self._timetable = self._records.timetable
         self._notices = Notices(log)
         self._unwritten: set[str] = set()
         self._sentences: list[str] = []
@@ -130,11 +67,28 @@ class Issuer:
         """
         self._lineages = {lineage.name: lineage for lineage in lineages}
         self._unwritten &= self._lineages.keys()
-        self._timetable.expect(self._lineages)
+        self._records.expect({name: (each, self._edges.configuration(each)) for name, each in self._lineages.items()})
 
     def retry_now(self) -> None:
         """The operator's wish: try all again in the next cycle that the CA asked nobody to put off."""
         self._timetable.retry_now()
+
+    def retry(self, name: str) -> str:
+        """The same for the certificate *name* alone; what comes of the wish, in a sentence."""
+        if name not in self._lineages:
+            return ""
+        if self._records.retry(name):
+            return f"The certificate for {self._lineages[name]} is tried again now, as asked."
+        return f"The certificate for {self._lineages[name]} is not tried before the CA's own pause is over."
+
+    def forget(self, name: str) -> None:
+        """Remember nothing more of the lineage *name*, which nobody wants; what the CA counts stays counted."""
+        self._records.forget(name)
+
+    @property
+    def names(self) -> Collection[str]:
+        """The lineages that are looked after."""
+        return self._lineages.keys()
 
     def cycle(self) -> Report:
         """Mend and publish what is held, then look after each lineage whose time has come, publishing what is new."""
@@ -149,6 +103,7 @@ class Issuer:
         self._edges.promise(None)
         if mended and self._edges.load_balancer.wait():
             self._attend_all(mended)
+        self._records.keep()
         return Report(tuple(self._sentences), self._pause())
 
     def _ready(self, first: Lineage) -> bool:
@@ -182,11 +137,44 @@ class Issuer:
         if ordered is None:
             self._timetable.failed(lineage.name, Failure.PREFLIGHT, clearance.reason)
             return
-        outcome = self._edges.certbot(ordered)
+        if failed := self._rehearse(ordered):
+            self._fail(lineage, failed)
+            return
+        permit = self._records.permit(ordered, before)
+        outcome = self._edges.certbot(ordered, permit)
+        if outcome.code == "accountDoesNotExist" and self._account_dropped():
+            self._edges.promise(None)
+            outcome = self._edges.certbot(lineage, permit)
+        if outcome.failure is Failure.BUDGET:
+            wait = permit.until - self._edges.now() if permit.until else None
+            outcome = replace(outcome, failure=permit.failure, retry_after=wait)
         if outcome.failure is None:
             outcome = self._accept(ordered, before, outcome)
+        self._records.spend(ordered, permit, outcome)
         if outcome.failure is not None:
             self._fail(lineage, outcome)
+        self._records.finish(lineage.name)
+
+    def _account_dropped(self) -> bool:
+        """Whether certbot can register anew at once; RFC 8555 section 6.2 leaves nothing else to do."""
+        try:
+            sentences = self._edges.checkup.drop_account()
+        except OperationalError as error:
+            sentences = ()
+            self._say(logging.ERROR, str(error))
+        self._say_all(logging.WARNING, sentences)
+        return bool(sentences)
+
+    def _rehearse(self, lineage: Lineage) -> Outcome | None:
+        """What the CA would most likely say, of names that it refused before; None if it has to be asked itself."""
+        failed_before = self._timetable.standing(lineage.name).attempts.get(Failure.VALIDATION)
+        if self._edges.rehearse is None or not failed_before:
+            return None
+        outcome = self._edges.rehearse(lineage)
+        self._edges.promise(None)
+        if outcome.failure is not Failure.VALIDATION:
+            return None
+        return replace(outcome, detail=f"in a rehearsal, {_reason(outcome)}", names=())
 
     def _accept(self, lineage: Lineage, before: Bundle | None, outcome: Outcome) -> Outcome:
         """Look at what certbot says is well; the outcome, which is a failure if it is not."""
@@ -196,7 +184,8 @@ class Issuer:
             return replace(outcome, failure=Failure.AFTER_FINALIZE, detail=f"certbot ended well, but {error}")
         self._say_if_answering_again()
         whole = lineage.identifiers == self._lineages[lineage.name].identifiers
-        self._timetable.well(lineage.name, self._interval if whole else min(self._interval, HEALS))
+        interval = self._interval if whole else min(self._interval, HEALS)
+        self._timetable.well(lineage.name, min(interval, (held.not_after - held.not_before) / LOOKS))
         if before is None or held.fingerprint != before.fingerprint:
             done = "Renewed the" if before and before.identifiers == held.identifiers else "Issued a"
             self._say(logging.INFO, f"{done} certificate for {lineage}: {self._validity(held)}.")
@@ -206,10 +195,10 @@ class Issuer:
     def _fail(self, lineage: Lineage, outcome: Outcome) -> None:
         """Put the next try off and say so; not again where that repeats itself within the hour."""
         failure = outcome.failure or Failure.CRASH
-        reason = ("; ".join(str(name) for name in sorted(outcome.names)) or outcome.detail).removesuffix(".")
+        reason = _reason(outcome)
         if failure not in OF_DIRECTORY:
             self._say_if_answering_again()
-        standing = self._timetable.failed(lineage.name, failure, reason, outcome.retry_after)
+        standing = self._records.failed(lineage, failure, reason, outcome)
         when = "after OPTIONS is changed" if failure is Failure.USAGE else f"in {in_words(standing.pause)}"
         quiet = standing.repeated and (standing.pause < _QUIET_BELOW or failure is Failure.USAGE)
         what = _WHAT_FAILS.get(failure, "No certificate for {lineage} from {host}")
@@ -257,3 +246,8 @@ class Issuer:
     def _say(self, level: int, sentence: str) -> None:
         self._sentences.append(sentence)
         log.log(level, "%s", sentence)
+
+
+def _reason(outcome: Outcome) -> str:
+    """What is said of each name, else of the whole."""
+    return ("; ".join(str(name) for name in sorted(outcome.names)) or outcome.detail).removesuffix(".")

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Callable, Iterator, Set
 from datetime import datetime, timedelta
 from pathlib import Path
+from shutil import rmtree
 
+from letsencrypt.lineages import parse_lineage_name
 from proxy_agent.daemon.log import Notices
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import Identifier
@@ -41,10 +43,38 @@ class Leftovers:
             log.info("Withdrew the certificate %s, which expired on %s.", bundle.name, f"{bundle.not_after:%Y-%m-%d}")
         self._notices.update("the removal of expired certificates", problems)
 
+    def forget(self, name: str) -> str:
+        """Remove everything of the lineage *name* for good, whatever it is worth; what was done, in a sentence.
+
+        The operator's word: nobody may want it, and no certbot may run. An account and what was set aside stay.
+        """
+        try:
+            known = self._forget(parse_lineage_name(name))
+        except (OSError, ValueError) as error:
+            return f"Cannot forget the certificate {name[:100]!r}: {error}."
+        return f"Forgot the certificate {name}." if known else f"There is no certificate {name} to forget."
+
+    def _forget(self, name: str) -> bool:
+        """The bundle goes first: a lineage that nobody serves harms nobody. False if there was nothing."""
+        lives = [config / "live" / name for config in self._configs()]
+        parts = [config / kind / name for config in self._configs() for kind in ("live", "archive")]
+        parts += [config / "renewal" / f"{name}.conf" for config in self._configs()]
+        if any(live.is_dir() for live in lives):
+            parts.insert(0, self._certs / f"{name}.pem")
+        parts = [part for part in parts if part.exists() or part.is_symlink()]
+        for part in parts:
+            if part.is_dir():
+                rmtree(part)
+            else:
+                part.unlink()
+        return bool(parts)
+
+    def _configs(self) -> list[Path]:
+        return [self._root, *sorted(self._root.glob("directories/*"))]
+
     def _expired(self) -> Iterator[tuple[Path, Bundle]]:
-        configs = [self._root, *self._root.glob("directories/*")]
         for path in sorted(self._certs.glob("*.pem")):
-            if not any((config / "live" / path.stem).is_dir() for config in configs):
+            if not any((config / "live" / path.stem).is_dir() for config in self._configs()):
                 continue
             try:
                 bundle = parse_bundle(path.stem, path.read_bytes())

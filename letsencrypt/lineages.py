@@ -1,5 +1,6 @@
 """DOMAINS: which certificates are wanted, and for which names."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -76,6 +77,18 @@ def lineage_name(identifier: Identifier) -> str:
     """
     text = str(identifier)
     return f"ipv6-{text.replace(':', '-')}" if ":" in text else text
+
+
+def parse_lineage_name(text: str) -> str:
+    """Read what lineage_name() may have made; raises ValueError quoting *text*.
+
+    >>> parse_lineage_name("../renewal")
+    Traceback (most recent call last):
+    ValueError: '../renewal' is not the name of a certificate: write its first name, like www.example.com
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}", text):
+        raise ValueError(f"{text[:40]!r} is not the name of a certificate: write its first name, like www.example.com")
+    return text
 
 
 def _identifiers(group: str, skipped: list[Skipped]) -> Iterator[Identifier]:

@@ -57,6 +57,7 @@ class Report(BaseModel):
     sub: tuple[Problem, ...] = ()
     fails: tuple[Problem, ...] = ()
     http: tuple[Answer, ...] = ()
+    ordered: bool = False
     finalized: bool = False
     secs: float = 0.0
 
@@ -72,10 +73,21 @@ class Outcome:
     names: tuple[Skipped, ...] = ()
     """What the CA says of single names, where it does."""
     retry_after: timedelta | None = None
+    code: str = ""
+    """The ACME error type, where the CA named one."""
+    ordered: bool = False
+    """Whether a certificate was ordered, whatever came of it."""
+    finalized: bool = False
+    """Whether one may have been issued."""
     secs: float = 0.0
 
 
-_BY_KIND = {"usage": Failure.USAGE, "lock": Failure.LOCK, "authz": Failure.VALIDATION}
+_BY_KIND = {
+    "usage": Failure.USAGE,
+    "lock": Failure.LOCK,
+    "authz": Failure.VALIDATION,
+    "budget": Failure.BUDGET,
+}
 _REFUSED = frozenset(
     (
         *("rejectedIdentifier", "unsupportedIdentifier", "malformed", "badCSR", "badPublicKey", "invalidProfile"),
@@ -93,7 +105,7 @@ _BUSY_STATUS = 503
 def classify(report: Report, now: datetime) -> Outcome:
     """What kind of ending *report* tells of; *now* is what a Retry-After date is counted from."""
     if report.kind == "ok":
-        return Outcome(secs=report.secs)
+        return Outcome(ordered=report.ordered, finalized=report.finalized, secs=report.secs)
     failure = _failure(report)
     if report.finalized and failure in _UNSETTLED:
         failure = Failure.AFTER_FINALIZE
@@ -102,6 +114,9 @@ def classify(report: Report, now: datetime) -> Outcome:
         detail=_usage(report.detail) if report.kind == "usage" else plain(report.detail) or report.code,
         names=tuple(Skipped(p.identifier, plain(p.detail)) for p in (*report.fails, *report.sub) if p.identifier),
         retry_after=_retry_after(report, now),
+        code=report.code,
+        ordered=report.ordered,
+        finalized=report.finalized,
         secs=report.secs,
     )
 
@@ -188,8 +203,13 @@ class Certbot:
         self._limit = limit
         self._grace = grace
 
-    def run(self, arguments: Sequence[str], temporary_folder: Path) -> Outcome:
-        """Run ``certbot *arguments*`` to its end, at most limit and grace long; nothing of it is left behind."""
+    def run(
+        self, arguments: Sequence[str], temporary_folder: Path, journal: Path | None = None, refusal: str = ""
+    ) -> Outcome:
+        """Run ``certbot *arguments*`` to its end, at most limit and grace long; nothing of it is left behind.
+
+        It orders nothing if there is a *refusal*, nor before *journal* says on the disk that it does.
+        """
         process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,
@@ -199,7 +219,14 @@ class Certbot:
             errors="replace",
             start_new_session=True,
         )
-        order = json.dumps({"arguments": list(arguments), "temporary_folder": str(temporary_folder)})
+        order = json.dumps(
+            {
+                "arguments": list(arguments),
+                "temporary_folder": str(temporary_folder),
+                "journal": str(journal or ""),
+                "refusal": refusal,
+            }
+        )
         lines, words = self._finish(process, order)
         for word in words.splitlines():
             log.debug("certbot: %s", word)

@@ -158,6 +158,11 @@ class Settings(environment.Settings):
         return self.run_folder / "webroot"
 
     @property
+    def control_folder(self) -> Path:
+        """Where commands leave what the operator asks of the loop."""
+        return self.run_folder / "control"
+
+    @property
     def heartbeat(self) -> Path:
         """Where the loop says until when it may be silent."""
         return self.run_folder / "heartbeat"

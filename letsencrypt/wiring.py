@@ -1,14 +1,26 @@
 """The parts of the letsencrypt container, each fitted to what it needs."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from letsencrypt.certonly import Directory, Folders, arguments
+from letsencrypt.budget import limits_of
+from letsencrypt.certonly import (
+    PRODUCTION,
+    STAGING,
+    Directory,
+    Folders,
+    arguments,
+    rehearsal,
+    rehearsal_folders,
+)
 from letsencrypt.checkup import Checkup
+from letsencrypt.control import Control
 from letsencrypt.discovery import source_of
+from letsencrypt.edges import Edges
 from letsencrypt.health import Heartbeat
-from letsencrypt.issuer import Edges, Issuer
+from letsencrypt.issuer import Issuer
 from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
@@ -16,8 +28,10 @@ from letsencrypt.loop import Loop
 from letsencrypt.preflight_command import preflight_of
 from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
+from letsencrypt.records import Permit
 from letsencrypt.runner import Certbot, Outcome
 from letsencrypt.settings import Settings
+from letsencrypt.state_file import StateFile, let_go, state_folder
 from letsencrypt.webroot import ChallengeFolder, ChallengeServer
 from proxy_agent.daemon.wakeup import Wakeup
 
@@ -39,8 +53,17 @@ def wire(
         options = replace(settings.options, directory=directory)
         names = frozenset(lineage.name for lineage in settings.domains.lineages)
 
-        def run_certbot(lineage: Lineage) -> Outcome:
-            return certbot.run(arguments(lineage, options, folders, settings.email), work)
+        def words(lineage: Lineage) -> list[str]:
+            return arguments(lineage, options, folders, settings.email)
+
+        def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
+            return certbot.run(words(lineage), work, permit.journal, permit.refusal)
+
+        def rehearse(lineage: Lineage) -> Outcome:
+            aside = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
+            elsewhere = replace(options, directory=Directory(STAGING))
+            aside.work.mkdir(parents=True, exist_ok=True)
+            return certbot.run(rehearsal(lineage, elsewhere, aside, settings.email), aside.work)
 
         edges = Edges(
             certbot=run_certbot,
@@ -48,14 +71,38 @@ def wire(
             publisher=Publisher(config, settings.certs_folder, now),
             load_balancer=load_balancer,
             sleep=wakeup,
+            keeper=StateFile(state_folder(directory, settings.letsencrypt_folder)),
+            configuration=lambda lineage: digest(words(lineage)),
             promise=promise,
             now=now,
             random=random,
             preflight=Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset),
+            rehearse=rehearse if directory.url == PRODUCTION else None,
         )
-        return Issuer(directory.host, settings.renewal_interval, edges)
+        return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory))
 
+    let_go(settings.letsencrypt_folder)
+    return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now)
+
+
+def _loop(
+    settings: Settings, issuer_of: Callable[[Directory], Issuer], wakeup: Wakeup, now: Callable[[], datetime]
+) -> Loop:
+    """The loop around all issuers, with what is asked of it from outside."""
     source = source_of(settings, now)
     leftovers = Leftovers(settings.certs_folder, settings.letsencrypt_folder, now)
-    loop = Loop(source.lineages, issuer_of, lambda: leftovers.withdraw(source.names()), wakeup, promise, now)
-    return ChallengeServer(challenges, settings.challenge_port), loop
+    return Loop(
+        source.lineages,
+        issuer_of,
+        lambda: leftovers.withdraw(source.names()),
+        wakeup,
+        Heartbeat(settings.heartbeat).promise,
+        now,
+        Control(settings.control_folder),
+        leftovers.forget,
+    )
+
+
+def digest(words: Iterable[str]) -> str:
+    """A short name for *words*, which does not tell them."""
+    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from letsencrypt.certonly import Directory
+from letsencrypt.control import Control, Order, Verb
 from letsencrypt.issuer import Report
 from letsencrypt.loop import Loop
 from letsencrypt.settings import load
@@ -74,6 +75,10 @@ class Container:
         """Start it with *authority* as its server, let it look at everything once, and stop it."""
         with self.started(domains, " ".join(["--server", authority.directory, *options])) as loop:
             return loop.cycle()
+
+    def ask(self, verb: Verb, name: str) -> None:
+        """What the commands of that name do: leave a wish, which the next cycle finds."""
+        Control(self.run / "control").ask(Order(verb, name))
 
     def published(self, name: str) -> Bundle:
         """The bundle that the load balancer sees for the lineage *name*."""

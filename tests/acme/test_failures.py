@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from letsencrypt.control import Verb
 from tests.acme.container import Container, files_end_after
 from tests.acme.pebble import LOOPBACK, Authorities, Authority, Dns
 from tests.ports import free_port
@@ -37,10 +38,13 @@ def test_a_bad_name_costs_its_own_certificate_only(
 
 
 def test_a_mended_name_gets_its_certificate(container: Container, authority: Authority, dns: Dns) -> None:
-    """A name that was refused is issued once it validates, without anything left over from the failure."""
+    """A name that was refused is issued once it validates and the operator asks for it, and nothing is left over."""
     dns.break_name("mended.example")
     container.cycle("mended.example", authority)
     dns.mend_name("mended.example")
+    container.cycle("mended.example", authority)
+    assert not (container.certs / "mended.example.pem").exists()
+    container.ask(Verb.RETRY, "mended.example")
     container.cycle("mended.example", authority)
 
     authority.verify(container.published("mended.example").pem, "mended.example")
@@ -161,6 +165,9 @@ def test_a_certificate_that_could_not_be_saved_is_not_ordered_again_soon(
     assert "File too large" in line
     assert line.endswith("Next try in 10 minutes.")
 
+    container.cycle("unsaved.example", authority)
+    assert authority.orders() == orders + 1
+    container.ask(Verb.RETRY, "unsaved.example")
     container.cycle("unsaved.example", authority)
     assert container.lineages(authority) == {"unsaved.example"}
     authority.verify(container.published("unsaved.example").pem, "unsaved.example")

@@ -156,5 +156,6 @@ def test_certbots_process_says_one_json_line(tmp_path: Path) -> None:
         "sub": [],
         "fails": [],
         "http": [],
+        "ordered": False,
         "finalized": False,
     }

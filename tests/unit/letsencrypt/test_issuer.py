@@ -4,23 +4,73 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from letsencrypt.certonly import Directory
-from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Edges, Issuer
+from letsencrypt.control import Control
+from letsencrypt.edges import Edges
+from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Issuer
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
 from letsencrypt.preflight_gate import HEALS, Clearance
+from letsencrypt.records import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
+from letsencrypt.state import Interrupted, State, format_state, parse_state
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.tls.bundle import Bundle
+from tests.certificate_authority import CertificateAuthority
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
 
 INTERVAL = timedelta(hours=12)
 UNTIL = "valid until 2026-07-31 12:00 UTC, from ca.example"
-OK = Outcome()
+OK = Outcome(ordered=True, finalized=True)
+
+
+@dataclass
+class Memory:
+    """A volume for the state, which lives as long as the test."""
+
+    state: State | None = None
+    begun: dict[str, Interrupted] = field(default_factory=dict)
+    lost_at: list[datetime] = field(default_factory=list)
+    damaged: bool = False
+    full: bool = False
+
+    def load(self, now: datetime, /) -> tuple[State | None, str]:
+        """What was saved."""
+        if not self.damaged:
+            return self.state, ""
+        self.state, self.damaged = None, False
+        self.lost_at.append(now)
+        return None, "The state cannot be used."
+
+    def lost(self, _now: datetime, /) -> tuple[datetime, ...]:
+        """When it was damaged."""
+        return tuple(self.lost_at)
+
+    def save(self, state: State, /) -> None:
+        """Keep *state*, as it is after a way through the file."""
+        if self.full:
+            raise OperationalError("Cannot write the state: No space left on device.")
+        self.state = parse_state(format_state(state))
+
+    def begin(self, name: str, now: datetime, /) -> Path:
+        """Note a run."""
+        if self.full:
+            raise OperationalError("Cannot write the journal: No space left on device.")
+        self.begun[name] = Interrupted(now, ordered=False, finalized=False)
+        return Path(name)
+
+    def end(self, name: str, /) -> None:
+        """Its end."""
+        self.begun.pop(name, None)
+
+    def interrupted(self, _now: datetime, /) -> dict[str, Interrupted]:
+        """What did not end."""
+        return dict(self.begun)
 
 
 @dataclass
@@ -48,14 +98,25 @@ class World:
     after_run: Callable[[str], None] = lambda _name: None
     rings: list[frozenset[str]] = field(default_factory=list)
 
-    def certbot(self, lineage: Lineage, /) -> Outcome:
+    keeper: Memory = field(default_factory=Memory)
+    control: Control = field(default_factory=lambda: Control(Path("/nowhere")))
+    orders: list[tuple[str, datetime]] = field(default_factory=list)
+    rehearse: Callable[[Lineage], Outcome] | None = None
+    account: list[str] = field(default_factory=list)
+    """What is said of one that can be set aside."""
+
+    def certbot(self, lineage: Lineage, permit: Permit, /) -> Outcome:
         """One run."""
         self.runs.append(lineage.name)
         outcome = self.outcomes.get(lineage.name, OK)
+        if outcome is not None and permit.refusal:
+            return Outcome(Failure.BUDGET, permit.refusal)
+        if outcome is not None:
+            self.orders.append((lineage.name, self.time))
         if outcome is OK:
             self.held[lineage.name] = bundle(lineage.name, issue([str(name) for name in lineage.identifiers]))
         self.after_run(lineage.name)
-        return outcome or OK
+        return outcome or Outcome()
 
     def preflight(self, lineage: Lineage, _held: Bundle | None, _now: datetime, /) -> Clearance:
         """A look at the names."""
@@ -66,6 +127,11 @@ class World:
         if self.not_ready:
             raise OperationalError(self.not_ready)
         return []
+
+    def drop_account(self) -> Sequence[str]:
+        """Once."""
+        done, self.account = self.account, []
+        return done
 
     def before(self, lineage: Lineage, /) -> Sequence[str]:
         """The checkup of a lineage."""
@@ -117,6 +183,9 @@ class World:
             publisher=PublisherOf(self),
             load_balancer=LoadBalancerOf(self),
             sleep=self,
+            keeper=self.keeper,
+            rehearse=self.rehearse,
+            configuration=str,
             promise=self.promises.append,
             now=lambda: self.time,
             random=lambda: 0.0,
@@ -131,7 +200,16 @@ class World:
         issuer = self.issuer()
         directory = Directory("https://ca.example/directory")
         lineages = {directory: self.lineages}
-        Loop(lambda: lineages, lambda _: issuer, lambda: None, self, self.promises.append, lambda: self.time).run()
+        Loop(
+            lambda: lineages,
+            lambda _: issuer,
+            lambda: None,
+            self,
+            self.promises.append,
+            lambda: self.time,
+            self.control,
+            lambda name: f"Forgot {name}.",
+        ).run()
 
 
 @dataclass
@@ -578,3 +656,57 @@ def test_names_left_out_are_looked_at_again_soon() -> None:
     these.time += HEALS
     issuer.cycle()
     assert these.runs == ["a.example", "a.example"]
+
+
+@pytest.mark.parametrize(("hours", "looks"), [(24, 8), (160, 14), (24 * 45, 90)])
+def test_short_lives_are_looked_at_more_often(hours: int, looks: int) -> None:
+    """Every RENEWAL_INTERVAL, and at least eight times in the life of a certificate, however short that is."""
+    these = world("a.example")
+    life = timedelta(hours=hours)
+    issued = CertificateAuthority(NOW).issue("a.example", not_before=NOW, not_after=NOW + life)
+    these.held["a.example"] = bundle("a.example", issued)
+    these.outcomes["a.example"] = None
+    issuer = these.issuer()
+    while these.time < NOW + life - timedelta(minutes=1):
+        these.time += issuer.cycle().pause
+    assert len(these.runs) in {looks, looks + 1}
+
+
+@pytest.mark.parametrize("staging", [Failure.VALIDATION, Failure.NETWORK, None])
+def test_the_second_try_is_rehearsed(staging: Failure | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Once a name failed, it is first tried where failures cost nothing, and if it fails there, nowhere else; what the
+    rehearsal cannot tell is asked of the CA itself.
+    """
+    these = world("a.example")
+    rehearsed: list[str] = []
+
+    def rehearse(lineage: Lineage) -> Outcome:
+        rehearsed.append(lineage.name)
+        return Outcome(staging, "no such host")
+
+    these.rehearse = rehearse
+    these.outcomes["a.example"] = Outcome(Failure.VALIDATION, "404", ordered=True)
+    issuer = these.issuer()
+    these.time += issuer.cycle().pause
+    assert rehearsed == []
+    errors(caplog)
+    issuer.cycle()
+
+    assert rehearsed == ["a.example"]
+    assert len(these.orders) == (1 if staging is Failure.VALIDATION else 2)
+    told = "No certificate for a.example from ca.example: in a rehearsal, no such host. Next try in 10 minutes."
+    assert errors(caplog) == ([told] if staging is Failure.VALIDATION else []), "what repeats itself is said once"
+
+
+def test_an_unknown_account_is_replaced_once(caplog: pytest.LogCaptureFixture) -> None:
+    """A new one is registered in the same cycle; if that is unknown as well, all wait, and one line says so."""
+    these = world("a.example; b.example")
+    these.account = ["The account was set aside."]
+    unknown = Outcome(Failure.ACCOUNT, "unknown account", code="accountDoesNotExist")
+    these.outcomes = dict.fromkeys(("a.example", "b.example"), unknown)
+    these.issuer().cycle()
+
+    assert these.runs == ["a.example", "a.example"]
+    assert errors(caplog) == [
+        "The account at ca.example cannot be used, so no certificate is ordered: unknown account. Next try in 24 hours."
+    ]

@@ -73,3 +73,22 @@ def test_what_cannot_be_read_stays(volumes: Volumes) -> None:
     """Whatever lies there instead of a bundle."""
     (volumes.certs / "old.test.pem").write_text("nonsense")
     assert "old.test" in volumes.withdraw()
+
+
+def test_what_is_forgotten_leaves_nothing_of_itself(tmp_path: Path) -> None:
+    """Bundle, lineage and key go, in whatever directory; others, accounts and files of others stay."""
+    certs, root = tmp_path / "certs", tmp_path / "etc"
+    certs.mkdir()
+    for config in (root, root / "directories" / "staging"):
+        for name in ("gone.example", "kept.example"):
+            keep(config, name, issue([name]))
+            (certs / f"{name}.pem").write_bytes(issue([name]).bundle_pem)
+    (certs / "theirs.pem").write_bytes(b"x")
+    leftovers = Leftovers(certs, root, lambda: NOW)
+
+    assert leftovers.forget("gone.example") == "Forgot the certificate gone.example."
+    assert not [path for path in tmp_path.rglob("*") if "gone" in path.name]
+    assert sorted(path.name for path in certs.iterdir()) == ["kept.example.pem", "theirs.pem"]
+    assert (root / "live" / "kept.example").is_dir()
+    assert leftovers.forget("theirs") == "There is no certificate theirs to forget."
+    assert leftovers.forget("../live").startswith("Cannot forget the certificate '../live': ")

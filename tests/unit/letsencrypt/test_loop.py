@@ -5,12 +5,14 @@ import logging
 from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from letsencrypt.admission import Admission, parse_allowed
 from letsencrypt.certonly import PRODUCTION, STAGING, Directory
+from letsencrypt.control import Control, Order, Verb
 from letsencrypt.discovery import Discovery, source_of
 from letsencrypt.issuer import RESYNC, Issuer, Report
 from letsencrypt.lineages import Lineage, parse_domains
@@ -72,6 +74,20 @@ class FakeIssuer(Issuer):
         self._journal.append((self._clock.seconds, f"{self._of}: {'; '.join(self._names)}"))
         return Report((self._of,), RESYNC)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What was wanted last."""
+        return self._names
+
+    def retry(self, name: str) -> str:
+        """Say so."""
+        self._journal.append((self._clock.seconds, f"{self._of}: retry {name}"))
+        return "Tried."
+
+    def forget(self, name: str) -> None:
+        """Say so."""
+        self._journal.append((self._clock.seconds, f"{self._of}: forget {name}"))
+
     def retry_now(self) -> None:
         """Say so."""
         self._journal.append((self._clock.seconds, f"{self._of}: again"))
@@ -84,6 +100,7 @@ class House:
         self.path = folder / "wanted.json"
         self.clock = Clock()
         self.journal: list[tuple[int, str]] = []
+        self.control = Control(folder / "control")
         self.known: list[Set[Identifier] | None] = []
         """What is known to be wanted, at the end of each cycle."""
         admission = Admission(parse_domains(domains).lineages, Directory(PRODUCTION), parse_allowed(allowed))
@@ -95,6 +112,8 @@ class House:
             self.clock,
             self.clock.promises.append,
             self.clock.now,
+            self.control,
+            lambda name: f"Forgot {name}.",
         )
 
     def want(self, *certificates: dict[str, object]) -> None:
@@ -215,3 +234,25 @@ def test_what_is_wanted_is_known_whether_granted_or_not(tmp_path: Path) -> None:
     house.clock.rings[30] = "look"
     house.run(40)
     assert house.known == [None, {"a.test", "b.test", "c.test"}, None]
+
+
+def test_wishes_are_obeyed_within_a_second(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each ends the sleep, reaches whom it is about, and is answered in the log; what is wanted is not forgotten."""
+    caplog.set_level(logging.INFO)
+    house = House(tmp_path, "a.test")
+    wishes = (Order(Verb.RETRY, "a.test"), Order(Verb.FORGET, "a.test"), Order(Verb.FORGET, "b.test"))
+    house.clock.plans = {10 * n: partial(house.control.ask, wish) for n, wish in enumerate((*wishes, wishes[0]), 1)}
+    house.clock.plans[25] = lambda: house.control.ask(Order(Verb.RETRY, "b.test"))
+
+    assert [event for event in house.run(45) if "v02.api: a.test" not in event] == [
+        (10, "v02.api: retry a.test"),
+        (30, "v02.api: forget b.test"),
+        (40, "v02.api: retry a.test"),
+    ]
+    assert caplog.messages[-5:] == [
+        "Tried.",
+        "The certificate a.test is not forgotten, as it is still wanted.",
+        "Asked to retry 'b.test', but nobody wants such a certificate.",
+        "Forgot b.test.",
+        "Tried.",
+    ]

@@ -11,11 +11,11 @@ from letsencrypt.schedule import (
     LONGEST_RETRY_AFTER,
     OF_DIRECTORY,
     Failure,
-    Timetable,
     next_attempt,
     next_look,
     parse_retry_after,
 )
+from letsencrypt.timetable import Ask, Timetable
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -225,7 +225,7 @@ def test_who_comes_and_goes_is_put_off_like_who_stays() -> None:
     table = timetable(clock)
     tries = 0
     for _ in range(30):
-        table.expect({"a": "list"})
+        table.expect({"a": Ask("list")})
         if table.due(["a"]):
             tries += 1
             table.failed("a", Failure.VALIDATION, "no answer")
@@ -239,9 +239,9 @@ def test_another_list_is_tried_at_once() -> None:
     """Whoever corrects a list need not wait for the pause of the wrong one, unless the CA ordered it."""
     table = timetable(Clock())
     for name, failure in (("a", Failure.VALIDATION), ("b", Failure.RATE_LIMITED)):
-        table.expect({"a": "list", "b": "list"})
+        table.expect({"a": Ask("list"), "b": Ask("list")})
         table.failed(name, failure, "no", timedelta(hours=1))
-    table.expect({"a": "other", "b": "other"})
+    table.expect({"a": Ask("other"), "b": Ask("other")})
     assert table.due(["a", "b"]) == ["a"]
 
 
@@ -249,9 +249,9 @@ def test_who_stays_away_is_forgotten() -> None:
     """A day after its time has come: the table does not grow for ever."""
     clock = Clock()
     table = timetable(clock)
-    table.expect({"a": "list"})
+    table.expect({"a": Ask("list")})
     first = table.failed("a", Failure.VALIDATION, "no answer")
     clock.time = first.not_before + DAY
     table.expect({})
-    table.expect({"a": "list"})
+    table.expect({"a": Ask("list")})
     assert table.failed("a", Failure.VALIDATION, "no answer").attempts == {Failure.VALIDATION: 1}

@@ -1,0 +1,250 @@
+"""What an issuer remembers across its own end: the timetable and the orders that count, on the volume before each run.
+
+A run of which no journal can be begun may look, but not order: so a full disk stops no look, and loses no count.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from letsencrypt.budget import ELSEWHERE, WEEK, Limits, Plan, Spent, refusal, scopes_of, spent_scopes
+from letsencrypt.lineages import Lineage
+from letsencrypt.runner import Outcome
+from letsencrypt.schedule import Failure
+from letsencrypt.state import Interrupted, Record, State
+from letsencrypt.timetable import Ask, Standing, Timetable
+from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.log import Notices
+from proxy_agent.tls.bundle import Bundle
+
+log = logging.getLogger(__name__)
+
+_INTERRUPTED = "the container was stopped hard in the middle of an order"
+_FORGOTTEN = "what was tried before is not known"
+
+
+class Keeper(Protocol):
+    """state_file.StateFile."""
+
+    def load(self, now: datetime, /) -> tuple[State | None, str]:
+        """What was saved, and a sentence if that is of no use; OperationalError if that cannot be told."""
+        ...
+
+    def lost(self, now: datetime, /) -> tuple[datetime, ...]:
+        """When the state was lost."""
+        ...
+
+    def save(self, state: State, /) -> None:
+        """Write it; OperationalError."""
+        ...
+
+    def begin(self, name: str, now: datetime, /) -> Path:
+        """A journal for a run; OperationalError."""
+        ...
+
+    def end(self, name: str, /) -> None:
+        """Remove it."""
+        ...
+
+    def interrupted(self, now: datetime, /) -> Mapping[str, Interrupted]:
+        """The runs whose journals were left."""
+        ...
+
+
+@dataclass(frozen=True)
+class Permit:
+    """What a run of certbot may do."""
+
+    journal: Path | None = None
+    """Where it notes that it orders, before it does so."""
+    refusal: str = ""
+    """Why it must not order, as a part of a sentence; looking is free."""
+    failure: Failure = Failure.BUDGET
+    """What a refusal counts as."""
+    until: datetime | None = None
+    """When that is over, where it is known."""
+    renewal: bool = False
+    """Whether there is a certificate for exactly these names already."""
+
+
+class Records:
+    """The memory of one issuer; raises nothing: where it cannot be kept, no order is permitted."""
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        host: str,
+        now: Callable[[], datetime],
+        random: Callable[[], float],
+        limits: Limits = ELSEWHERE,
+    ) -> None:
+        self.timetable = Timetable(now, random)
+        self._keeper = keeper
+        self._host = host
+        self._now = now
+        self._limits = limits
+        self._notices = Notices(log)
+        self._lineages: dict[str, Lineage] = {}
+        self._kept: dict[str, Record] = {}
+        self._spent: tuple[Spent, ...] = ()
+        self._lost: tuple[datetime, ...] = ()
+        self._last_runs: dict[str, datetime] = {}
+        self._by_operator: set[str] = set()
+        self._unread = ""
+        self._load()
+
+    def expect(self, asks: Mapping[str, tuple[Lineage, str]]) -> None:
+        """Tell which lineages are wanted from now on, each with the digest of all that certbot is asked for it."""
+        self._kept = dict(self._records())
+        self._lineages = {name: lineage for name, (lineage, _) in asks.items()}
+        self.timetable.expect(
+            {name: Ask(digest, scopes_of(_names(lineage))) for name, (lineage, digest) in asks.items()}
+        )
+
+    def retry(self, name: str) -> bool:
+        """The operator's wish for *name*; whether its time is now."""
+        self._by_operator.add(name)
+        return self.timetable.retry(name)
+
+    def forget(self, name: str) -> None:
+        """Drop all of *name* but the orders that the CA counts."""
+        self.timetable.forget(name)
+        self._kept.pop(name, None)
+        self._last_runs.pop(name, None)
+
+    def permit(self, lineage: Lineage, held: Bundle | None) -> Permit:
+        """What a run for *lineage* may do, of which certbot holds *held*; notes that it begins."""
+        now = self._now()
+        renewal = held is not None and held.identifiers == frozenset(lineage.identifiers)
+        self._last_runs[lineage.name] = now
+        try:
+            if self._unread:
+                self._load()
+            if self._unread:
+                raise OperationalError(self._unread)
+            self._keeper.save(self._state())
+            journal = self._keeper.begin(lineage.name, now)
+        except OperationalError as error:
+            return Permit(refusal=str(error).removesuffix("."), failure=Failure.STORAGE, renewal=renewal)
+        lifetime = held.not_after - held.not_before if held is not None and renewal else None
+        plan = Plan(_names(lineage), renewal, lifetime, lineage.name in self._by_operator)
+        if refused := refusal(plan, self._spent, self._lost, self._limits, now):
+            return Permit(journal, refused.reason, Failure.BUDGET, refused.until, renewal)
+        return Permit(journal, renewal=renewal)
+
+    def spend(self, lineage: Lineage, permit: Permit, outcome: Outcome) -> None:
+        """Count what the run with *permit* did."""
+        self._by_operator.discard(lineage.name)
+        if not outcome.ordered:
+            return
+        names = _names(lineage)
+        failed: tuple[str, ...] = ()
+        if outcome.failure is Failure.VALIDATION:
+            told = tuple(sorted({skipped.what for skipped in outcome.names} & set(names)))
+            failed = told or names
+        self._count(
+            Spent(time=self._now(), names=names, failed=failed, issued=outcome.finalized, renewal=permit.renewal)
+        )
+
+    def failed(self, lineage: Lineage, failure: Failure, reason: str, outcome: Outcome) -> Standing:
+        """Put *lineage* off; where it stands then."""
+        is_limit = failure is Failure.RATE_LIMITED and outcome.retry_after is not None
+        scopes = spent_scopes(outcome.detail, _names(lineage)) if is_limit else ()
+        return self.timetable.failed(lineage.name, failure, reason, outcome.retry_after, scopes)
+
+    def finish(self, name: str) -> None:
+        """The run for *name* ended, and all that came of it was told: keep it, then drop the journal."""
+        if self.keep():
+            self._keeper.end(name)
+
+    def keep(self) -> bool:
+        """Save what changed; False, and a line, if that cannot be done now."""
+        problems = [self._unread] if self._unread else []
+        try:
+            if not self._unread:
+                self._keeper.save(self._state())
+        except OperationalError as error:
+            problems.append(f"{error} Until that is mended, no certificate is ordered.")
+        self._notices.update(f"the state of {self._host}", problems, logging.ERROR)
+        return not problems
+
+    def _load(self) -> None:
+        now = self._now()
+        try:
+            state, sentence = self._keeper.load(now)
+        except OperationalError as error:
+            self._unread = str(error)
+            return
+        self._unread = ""
+        self._lost = self._keeper.lost(now)
+        if sentence:
+            log.error("%s", sentence)
+        if state is not None:
+            self._take(state)
+        elif self._lost:
+            table = self.timetable
+            table.start = table.failed("", Failure.INTERRUPTED, _FORGOTTEN)
+            table.forget("")
+        self._count_interrupted(now)
+
+    def _take(self, state: State) -> None:
+        self._kept = dict(state.lineages)
+        self._spent = state.spent
+        standings = {name: record.standing for name, record in state.lineages.items()}
+        self.timetable.restore(standings, state.standing, dict(state.scopes))
+        self.timetable.asks = {name: Ask(record.configuration) for name, record in state.lineages.items()}
+        self._last_runs = {name: record.last_run for name, record in state.lineages.items() if record.last_run}
+
+    def _count_interrupted(self, now: datetime) -> None:
+        """A run that was killed counts as far as it came; how far that was, it noted beforehand."""
+        runs = self._keeper.interrupted(now)
+        for name, run in runs.items():
+            if not run.ordered:
+                continue
+            names = self._kept[name].names if name in self._kept else (name,)
+            self._count(Spent(time=run.begun, names=names, failed=() if run.finalized else names, issued=run.finalized))
+            failure = Failure.AFTER_FINALIZE if run.finalized else Failure.INTERRUPTED
+            self.timetable.interrupted(name, failure, _INTERRUPTED)
+        if runs and self.keep():
+            for name in runs:
+                self._keeper.end(name)
+
+    def _count(self, spent: Spent) -> None:
+        now = self._now()
+        self._spent = (*(order for order in self._spent if order.time + WEEK > now), spent)
+
+    def _state(self) -> State:
+        table = self.timetable
+        return State(
+            version=1,
+            directory=self._host,
+            standing=table.directory if table.directory.failure else None,
+            scopes=dict(sorted(table.scopes.items())),
+            lineages=dict(sorted(self._records())),
+            spent=self._spent,
+        )
+
+    def _records(self) -> Iterable[tuple[str, Record]]:
+        """What is known of each lineage, wanted or not."""
+        table = self.timetable
+        for name, ask in table.asks.items():
+            lineage = self._lineages.get(name)
+            kept = self._kept.get(name)
+            yield (
+                name,
+                Record(
+                    names=_names(lineage) if lineage else kept.names if kept else (name,),
+                    configuration=ask.configuration,
+                    services=lineage.services if lineage else kept.services if kept else (),
+                    wanted=lineage is not None,
+                    standing=table.standing(name),
+                    last_run=self._last_runs.get(name),
+                ),
+            )
+
+
+def _names(lineage: Lineage) -> tuple[str, ...]:
+    return tuple(str(identifier) for identifier in lineage.identifiers)

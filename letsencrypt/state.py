@@ -1,0 +1,68 @@
+"""What is remembered of one ACME directory, so that a restart begins where the last process ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+
+from letsencrypt.budget import Spent
+from letsencrypt.timetable import Standing
+
+
+class Record(BaseModel):
+    """One lineage."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    names: tuple[str, ...]
+    configuration: str
+    """A digest of all that certbot is asked for it; not the words themselves, there may be secrets among them."""
+    services: tuple[str, ...] = ()
+    """Who asked for it; nobody where DOMAINS did."""
+    wanted: bool = True
+    standing: Standing
+    last_run: AwareDatetime | None = None
+
+
+class State(BaseModel):
+    """Everything about one directory; unknown fields are those of a later release, and passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    version: Literal[1]
+    directory: str
+    """The host, for people."""
+    standing: Standing | None = None
+    """What holds up all lineages."""
+    scopes: Mapping[str, AwareDatetime] = {}
+    """Rate limits of the CA that are spent, and until when."""
+    lineages: Mapping[str, Record] = {}
+    spent: tuple[Spent, ...] = ()
+    """The orders of the last seven days."""
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """A run that began, and of whose end nothing is known."""
+
+    begun: datetime
+    ordered: bool
+    finalized: bool
+    """Whether a certificate may have been issued."""
+
+
+def parse_state(content: bytes) -> State:
+    """Read the file; raises ValueError with what is wrong, not with what it holds."""
+    try:
+        return State.model_validate_json(content)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise ValueError(f"{place or 'the file'}: {problem['msg']}") from None
+
+
+def format_state(state: State) -> bytes:
+    """The file, for the same state always the same bytes."""
+    return state.model_dump_json(indent=1, exclude_defaults=True).encode() + b"\n"
