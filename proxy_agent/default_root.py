@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from proxy_agent.settings_grammar import quoted
+from proxy_agent.routing.values import haproxy_word
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _VARIABLES = {"scheme": "%[ssl_fc,iif(https,http)]", "host": "%[var(txn.host)]", "request_uri": "%[pathq]"}
@@ -46,7 +46,7 @@ def parse_default_root(text: object) -> DefaultRoot:
         raise ValueError(
             f"{str(text)[:40]!r} is no answer: write 404, none, or 301 https://www.example.com$request_uri"
         )
-    return DefaultRoot(number, quoted(re.sub(r"\$(\w+)", _variable, url.replace("%", "%%"))))
+    return DefaultRoot(number, haproxy_word(re.sub(r"\$(\w+)", _variable, url.replace("%", "%%"))))
 
 
 def _variable(match: re.Match[str]) -> str:

@@ -8,6 +8,7 @@ from proxy_agent import access_log
 from proxy_agent import settings_grammar as grammar
 from proxy_agent.daemon import settings as environment
 from proxy_agent.default_root import DefaultRoot, parse_default_root
+from proxy_agent.routing.values import haproxy_word
 from proxy_agent.settings_grammar import HostPort, Login
 from proxy_agent.settings_traffic import YES_OR_NO, Port
 from proxy_agent.tls.names import Identifier, parse_identifier
@@ -143,7 +144,7 @@ class AnswerSettings(environment.Settings):
     def request_format(self) -> str | None:
         """The format of HAProxy's access log, as one word; None for HAProxy's own."""
         chosen = self.access_log_format or (access_log.JSON if self.log_json else None)
-        return grammar.quoted(chosen) if chosen else None
+        return haproxy_word(chosen) if chosen else None
 
     @property
     def monitor(self) -> tuple[str, int] | None:

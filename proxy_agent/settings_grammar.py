@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Generic, TypeVar
 
+from proxy_agent.routing.values import haproxy_word, parse_duration
 from proxy_agent.tls.names import parse_dns_name
 
 T = TypeVar("T")
@@ -18,10 +19,7 @@ _NO = frozenset({"false", "no", "off", "0"})
 _MOST_ITEMS = 50
 _HIGHEST_PORT = 65535
 
-_DURATION = re.compile(r"(\d{1,10})\s*(us|ms|s|m|h|d)?")
-_MILLISECONDS = {"us": 0.001, "ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_LONGEST_MILLISECONDS = 2**31 - 1
-_SECOND = 1000
+_SECOND_MS = 1000
 
 DEFAULT_TIMEOUTS: Mapping[str, str] = {
     "connect": "5s",
@@ -82,13 +80,7 @@ class Login:
     @property
     def quoted_password(self) -> str:
         """As one word of HAProxy's."""
-        return quoted(self.password)
-
-
-def quoted(text: str) -> str:
-    """*text*, free of control characters, as one word of HAProxy's in which nothing is special (manual, 2.2)."""
-    escaped = text.replace("'", "'\\''")
-    return f"'{escaped}'"
+        return haproxy_word(self.password)
 
 
 def items(text: str) -> tuple[str, ...]:
@@ -114,11 +106,8 @@ def parse_span(text: str) -> tuple[str, bool]:
     >>> parse_span("5000"), parse_span("5")
     (('5000ms', False), ('5ms', True))
     """
-    match = _DURATION.fullmatch(text.strip().lower())
-    milliseconds = int(match[1]) * _MILLISECONDS[match[2] or "ms"] if match else 0
-    if not match or not 1 <= milliseconds <= _LONGEST_MILLISECONDS:
-        raise ValueError(f"{text[:40]!r} is no length of time from 1ms to 24d: write 30s, 5m or 1h")
-    return f"{int(match[1])}{match[2] or 'ms'}", match[2] is None and milliseconds < _SECOND
+    bare = text.strip().isdecimal()
+    return parse_duration(text), bare and int(text) < _SECOND_MS
 
 
 def parse_timeouts(text: object) -> Reading[Mapping[str, str]]:

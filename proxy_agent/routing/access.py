@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from proxy_agent.routing.values import parse_list, quoted
+from proxy_agent.routing.values import haproxy_word, parse_list, quoted
 
 _LONGEST = 256
 _MOST_ROUNDS = 10_000
@@ -33,12 +33,7 @@ class Credential:
     def line(self) -> str:
         """As a line of a ``userlist`` (configuration manual, 12.2)."""
         kind = "password" if self.hashed else "insecure-password"
-        return f"user {_word(self.user)} {kind} {_word(self.password)}"
-
-
-def _word(text: str) -> str:
-    """*text* as one word of HAProxy's, which is strong-quoted as in a shell (configuration manual, 2.2)."""
-    return "'" + text.replace("'", "'\\''") + "'"
+        return f"user {haproxy_word(self.user)} {kind} {haproxy_word(self.password)}"
 
 
 def parse_credentials(text: str, *, hashed: bool) -> tuple[tuple[Credential, ...], tuple[str, ...]]:

@@ -7,15 +7,14 @@ another backend; the manual's section 5.2 has them all.
 import re
 from collections.abc import Callable, Mapping
 
+from proxy_agent.routing.values import parse_duration
+
 _LONGEST_QUOTE = 40
 _MOST = 1_000_000
 _HEAVIEST = 256
-_LONGEST_TIME = 24 * 24 * 60 * 60 * 1000
-"""In milliseconds: HAProxy counts them in 31 bits."""
 _SHORTEST_INTERVAL = 100
 """In milliseconds: a check more often is a load on everybody."""
 _PORTS = 65535
-_MILLISECONDS = {"us": 0.001, "ms": 1, "": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _SYSTEM_CA = "@system-ca"
 _SNI = (
     r"(?:(?:req\.)?hdr\(host\)(?:,host_only|,lower|,field\(1,:\))*"
@@ -38,11 +37,14 @@ def _whole(lowest: int, highest: int) -> Parser:
     return parse
 
 
-def _time(shortest: int = 1) -> Parser:
+def _time(shortest_ms: int = 1) -> Parser:
     def parse(text: str) -> str:
-        match = re.fullmatch(r"([0-9]{1,10})(us|ms|s|m|h|d|)", text)
-        if not match or not shortest <= int(match[1]) * _MILLISECONDS[match[2]] <= _LONGEST_TIME:
-            raise ValueError(f"takes a length of time such as 2s or 500ms, {shortest}ms at least and 24d at most")
+        try:
+            parse_duration(text, shortest_ms)
+        except ValueError:
+            raise ValueError(
+                f"takes a length of time such as 2s or 500ms, {shortest_ms}ms at least and 24d at most"
+            ) from None
         return text
 
     return parse

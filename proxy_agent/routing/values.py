@@ -51,7 +51,12 @@ def parse_word(*accepted: str) -> Callable[[str], str]:
     return parse
 
 
-def parse_duration(text: str) -> str:
+def haproxy_word(text: str) -> str:
+    """*text*, free of control characters, as one word in which HAProxy takes nothing as special (manual, 2.2)."""
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def parse_duration(text: str, shortest_ms: int = 1) -> str:
     """A length of time as HAProxy writes it (configuration manual, 2.5): a number with a unit, without one of ms.
 
     >>> parse_duration("90 S"), parse_duration("2000")
@@ -61,8 +66,8 @@ def parse_duration(text: str) -> str:
     if not match:
         raise ValueError(f"{quoted(text)} is not a length of time: write a number with a unit, such as 30s, 5m or 1h")
     unit = match[2] or "ms"
-    if not 1 <= int(match[1]) * _UNITS[unit] <= _LONGEST_MS:
-        raise ValueError(f"{quoted(text)} is out of range: write something between 1ms and 24d")
+    if not shortest_ms <= int(match[1]) * _UNITS[unit] <= _LONGEST_MS:
+        raise ValueError(f"{quoted(text)} is out of range: write something between {shortest_ms}ms and 24d")
     return f"{int(match[1])}{unit}"
 
 

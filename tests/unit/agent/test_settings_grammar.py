@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from proxy_agent import settings_grammar as grammar
 from proxy_agent.access_log import parse_format
 from proxy_agent.default_root import parse_default_root
+from proxy_agent.routing.values import haproxy_word
 
 
 def test_timeouts_are_merged_over_the_defaults() -> None:
@@ -102,7 +103,7 @@ def test_a_login_shows_its_password_to_nobody() -> None:
 @given(st.text())
 def test_quoted_text_is_one_word_without_meaning(text: str) -> None:
     """Between single quotes everything is literal but the quote, which is written outside of them (manual, 2.2)."""
-    inside = grammar.quoted(text)
+    inside = haproxy_word(text)
     assert inside.startswith("'")
     assert inside[1:-1].replace("'\\''", "\0") == text.replace("'", "\0")
 
