@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from letsencrypt.budget import ELSEWHERE, Limits
 from letsencrypt.certonly import Directory
 from letsencrypt.control import Control
 from letsencrypt.edges import Edges
@@ -102,6 +103,7 @@ class World:
     control: Control = field(default_factory=lambda: Control(Path("/nowhere")))
     orders: list[tuple[str, datetime]] = field(default_factory=list)
     rehearse: Callable[[Lineage], Outcome] | None = None
+    limits: Limits = ELSEWHERE
     account: list[str] = field(default_factory=list)
     """What is said of one that can be set aside."""
 
@@ -191,7 +193,7 @@ class World:
             random=lambda: 0.0,
             preflight=self.preflight,
         )
-        issuer = Issuer("ca.example", INTERVAL, edges)
+        issuer = Issuer("ca.example", INTERVAL, edges, self.limits)
         issuer.want(self.lineages)
         return issuer
 

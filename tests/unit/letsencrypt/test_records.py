@@ -6,14 +6,18 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
+from letsencrypt.budget import LETS_ENCRYPT
 from letsencrypt.lineages import parse_domains
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Interrupted
 from proxy_agent.daemon.errors import Skipped
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
-from tests.unit.letsencrypt.test_issuer import World, errors, world
+from tests.unit.letsencrypt.test_budget import most_within
+from tests.unit.letsencrypt.test_issuer import OK, World, errors, world
 
 REFUSED = Outcome(Failure.VALIDATION, "404", ordered=True)
 LOST = Outcome(Failure.AFTER_FINALIZE, "reset", ordered=True, finalized=True)
@@ -259,3 +263,72 @@ def test_nothing_changes_nothing_is_written(caplog: pytest.LogCaptureFixture) ->
     these.time = time + timedelta(minutes=5)
     issuer.cycle()
     assert these.keeper.state == before
+
+
+ENDS = (
+    REFUSED,
+    LOST,
+    Outcome(Failure.CRASH, "?", ordered=True),
+    Outcome(Failure.SERVER, "500", ordered=True),
+    Outcome(Failure.NONCE, "nonce", ordered=True),
+    Outcome(Failure.NETWORK, "reset", ordered=True),
+    Outcome(Failure.RATE_LIMITED, "too many", retry_after=timedelta(), ordered=True),
+    OK,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(ENDS),
+            st.sampled_from(("restart", "operator", "hangup", "kill", "renames", "nothing")),
+            st.one_of(st.timedeltas(timedelta(), timedelta(minutes=15)), st.timedeltas(timedelta(), timedelta(days=2))),
+        ),
+        max_size=60,
+    )
+)
+@example([(LOST, "operator", timedelta(minutes=1))] * 9)
+@example([(LOST, "kill", timedelta(minutes=11)), (OK, "operator", timedelta(minutes=1))] * 9)
+@example([(REFUSED, "operator", timedelta(minutes=1))] * 9)
+def test_nothing_that_happens_crosses_a_limit(events: list[tuple[Outcome, str, timedelta]]) -> None:
+    """Whatever orders come to, and however often the container is started, killed, asked or told of other names: no
+    window holds more than Let's Encrypt allows.
+    """
+    these = world("a.example")
+    these.limits = LETS_ENCRYPT
+    issuer = these.issuer()
+    placed: list[tuple[Outcome, tuple[str, ...]]] = []
+    for outcome, event, pause in events:
+        these.outcomes["a.example"] = outcome
+        these.after_run = killed_while(these, ordered=True, finalized=outcome.finalized) if event == "kill" else quiet
+        match event:
+            case "renames":
+                names = "a.example" if len(these.lineages[0].identifiers) > 1 else "a.example, b.example"
+                these.lineages = parse_domains(names).lineages
+                issuer.want(these.lineages)
+            case "operator":
+                issuer.retry("a.example")
+            case "hangup":
+                issuer.retry_now()
+            case "restart":
+                issuer = these.issuer()
+        before = len(these.orders)
+        with contextlib.suppress(KilledError):
+            issuer.cycle()
+        names_now = tuple(str(name) for name in these.lineages[0].identifiers)
+        placed += [(outcome, names_now)] * (len(these.orders) - before)
+        if event == "kill":
+            issuer = these.issuer()
+        these.time += pause
+
+    times = [time for _, time in these.orders]
+    for each in (("a.example",), ("a.example", "b.example")):
+        issued = [t for t, (end, of) in zip(times, placed, strict=True) if end.finalized and of == each]
+        assert most_within(issued, timedelta(days=7)) <= 5
+    failed = [t for t, (end, _) in zip(times, placed, strict=True) if end is REFUSED]
+    assert most_within(failed, timedelta(hours=1)) <= 5
+
+
+def quiet(_name: str) -> None:
+    """Nothing happens after a run."""
