@@ -66,6 +66,23 @@ def healthcheck(settings: Settings) -> None:
 
 
 @main.command()
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@click.pass_obj
+def preflight(settings: Settings, names: tuple[str, ...]) -> None:
+    """Look at NAMEs, or at all wanted ones, as a CA would. Exits with 0 if all is well, 1 in doubt, 2 if one fails."""
+    from letsencrypt.preflight import worst  # noqa: PLC0415
+    from letsencrypt.preflight_command import run_preflight, shown  # noqa: PLC0415
+
+    try:
+        verdicts = list(run_preflight(settings, names, _now))
+    except (OperationalError, ValueError) as error:
+        raise click.ClickException(str(error)) from None
+    for line in shown(verdicts):
+        click.echo(line)
+    sys.exit(worst(verdicts))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON document, for machines.")
 @click.pass_obj
 def status(settings: Settings, as_json: bool) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from letsencrypt.lineages import Lineage
+from letsencrypt.preflight_gate import Clearance, cleared
 from letsencrypt.records import Keeper, Permit
 from letsencrypt.runner import Outcome
 from proxy_agent.tls.bundle import Bundle
@@ -86,3 +87,5 @@ class Edges:
     random: Callable[[], float]
     rehearse: Callable[[Lineage], Outcome] | None = None
     """Has another server validate the names, where failures cost nothing and nothing is issued."""
+    preflight: Callable[[Lineage, Bundle | None, datetime], Clearance] = cleared
+    """What to order of a lineage, of which so much is held, after a look at its names; says what it thinks of them."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 from letsencrypt.budget import ELSEWHERE, Limits
 from letsencrypt.edges import Edges
 from letsencrypt.lineages import Lineage
+from letsencrypt.preflight_gate import HEALS
 from letsencrypt.records import Records
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import OF_DIRECTORY, Failure, in_words
@@ -130,12 +131,17 @@ class Issuer:
             self._attend(self._lineages[name])
 
     def _attend(self, lineage: Lineage) -> None:
-        if failed := self._rehearse(lineage):
+        before = self._held(lineage)
+        clearance = self._edges.preflight(lineage, before, self._edges.now())
+        ordered = clearance.lineage
+        if ordered is None:
+            self._timetable.failed(lineage.name, Failure.PREFLIGHT, clearance.reason)
+            return
+        if failed := self._rehearse(ordered):
             self._fail(lineage, failed)
             return
-        before = self._held(lineage)
-        permit = self._records.permit(lineage, before)
-        outcome = self._edges.certbot(lineage, permit)
+        permit = self._records.permit(ordered, before)
+        outcome = self._edges.certbot(ordered, permit)
         if outcome.code == "accountDoesNotExist" and self._account_dropped():
             self._edges.promise(None)
             outcome = self._edges.certbot(lineage, permit)
@@ -143,8 +149,8 @@ class Issuer:
             wait = permit.until - self._edges.now() if permit.until else None
             outcome = replace(outcome, failure=permit.failure, retry_after=wait)
         if outcome.failure is None:
-            outcome = self._accept(lineage, before, outcome)
-        self._records.spend(lineage, permit, outcome)
+            outcome = self._accept(ordered, before, outcome)
+        self._records.spend(ordered, permit, outcome)
         if outcome.failure is not None:
             self._fail(lineage, outcome)
         self._records.finish(lineage.name)
@@ -177,7 +183,9 @@ class Issuer:
         except ValueError as error:
             return replace(outcome, failure=Failure.AFTER_FINALIZE, detail=f"certbot ended well, but {error}")
         self._say_if_answering_again()
-        self._timetable.well(lineage.name, min(self._interval, (held.not_after - held.not_before) / LOOKS))
+        whole = lineage.identifiers == self._lineages[lineage.name].identifiers
+        interval = self._interval if whole else min(self._interval, HEALS)
+        self._timetable.well(lineage.name, min(interval, (held.not_after - held.not_before) / LOOKS))
         if before is None or held.fingerprint != before.fingerprint:
             done = "Renewed the" if before and before.identifiers == held.identifiers else "Issued a"
             self._say(logging.INFO, f"{done} certificate for {lineage}: {self._validity(held)}.")

@@ -39,6 +39,8 @@ class Failure(StrEnum):
     """Not ordered, because our own count says that the CA's limit is near."""
     DAMAGED = "damaged"
     """What certbot keeps of the lineage is damaged and could not be mended."""
+    PREFLIGHT = "preflight"
+    """A look from here showed what the CA would refuse, so it was not asked."""
     STORAGE = "storage"
     """Our own folders are not fit for any run."""
 
@@ -70,6 +72,8 @@ DELAYS: Mapping[Failure, tuple[timedelta, ...]] = {
     Failure.BUDGET: (_DAY,),
     Failure.CRASH: _WITHIN_THE_HOUR,
     Failure.DAMAGED: _WITHIN_THE_HOUR,
+    # Nobody but ourselves is asked, so a name that heals is seen soon.
+    Failure.PREFLIGHT: _minutes(1, 1, 2, 5),
     Failure.STORAGE: _minutes(1, 5, 15),
 }
 """The pauses after the first, second, … failure of a kind in a row; the last one repeats."""

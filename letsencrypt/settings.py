@@ -12,6 +12,7 @@ from letsencrypt import admission, certonly, lineages
 from letsencrypt.admission import Admission, Allowed, parse_allowed, parse_servers
 from letsencrypt.certonly import Directory, Options, parse_options
 from letsencrypt.lineages import Wanted, parse_domains
+from letsencrypt.preflight import Mode
 from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.log import LogFormat
 
@@ -103,6 +104,24 @@ class Settings(environment.Settings):
         description="How often certbot looks whether the CA advises to renew; a little less each time, at random.",
         json_schema_extra={"accepts": "a length of time such as 12h, at least 1m", "default_text": "12h"},
     )
+    preflight: Mode = Field(
+        alias="PREFLIGHT",
+        default="strict",
+        description=(
+            "Look at each name as the CA would before it is asked: DNS, CAA, and a token fetched from port 80. "
+            "`strict`: a name that must fail is not ordered, so no attempt is spent; `warn`: it is only said; `off`."
+        ),
+        json_schema_extra={"accepts": "strict, warn or off"},
+    )
+    allow_subset: bool | None = Field(
+        alias="ALLOW_SUBSET",
+        default=None,
+        description=(
+            "Leave names that fail the preflight out of a new certificate until they heal; a certificate that is held "
+            "keeps its names. Unset: for what containers want, but not for `DOMAINS`."
+        ),
+        json_schema_extra={"accepts": "yes or no"},
+    )
     log_format: LogFormat = Field(
         alias="LOG_FORMAT",
         default="text",
@@ -118,6 +137,10 @@ class Settings(environment.Settings):
 
     # Fixed by the image; tests move them.
     challenge_port: Annotated[int, Field(ge=1, le=65535)] = Field(alias="CHALLENGE_PORT", default=80, exclude=True)
+    probe_port: Annotated[int, Field(ge=1, le=65535)] = Field(alias="PROBE_PORT", default=80, exclude=True)
+    resolver_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        alias="RESOLVER_PORT", default=None, exclude=True
+    )
     letsencrypt_folder: Path = Field(alias="LETSENCRYPT_FOLDER", default=Path("/etc/letsencrypt"), exclude=True)
     certs_folder: Path = Field(alias="CERTS_FOLDER", default=Path("/certs"), exclude=True)
     wanted_file: Path = Field(alias="WANTED_FILE", default=Path("/wanted/wanted.json"), exclude=True)

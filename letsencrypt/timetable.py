@@ -76,7 +76,7 @@ class Timetable:
         """Take up where another process ended: what is well or free is looked at now, the rest waits for its time."""
         now = self._now()
         self.lineages = {
-            name: standing.at(now) if standing.failure is None else standing
+            name: standing.at(now) if standing.failure in (None, Failure.PREFLIGHT) else standing
             for name, standing in lineages.items()
             if standing.failure not in FREE
         }
@@ -151,7 +151,8 @@ class Timetable:
         if failure in OF_DIRECTORY or ACCOUNT_SCOPE in limits:
             self.directory = self._put_off(self.directory, failure, reason, retry_after)
             return self.directory
-        self.directory = Standing(not_before=self._now())
+        if failure is not Failure.PREFLIGHT:
+            self.directory = Standing(not_before=self._now())
         self.lineages[name] = self._put_off(self.standing(name), failure, reason, retry_after)
         self.scopes |= dict.fromkeys(limits, self.lineages[name].not_before)
         return self.lineages[name]

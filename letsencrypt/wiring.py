@@ -25,6 +25,8 @@ from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
 from letsencrypt.loop import Loop
+from letsencrypt.preflight_command import preflight_of
+from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
 from letsencrypt.records import Permit
 from letsencrypt.runner import Certbot, Outcome
@@ -74,6 +76,7 @@ def wire(
             promise=promise,
             now=now,
             random=random,
+            preflight=Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset),
             rehearse=rehearse if directory.url == PRODUCTION else None,
         )
         return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory))

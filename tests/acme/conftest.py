@@ -50,6 +50,6 @@ def authority(authorities: Authorities) -> Authority:
 
 
 @pytest.fixture
-def container(tmp_path: Path, challenge_port: int) -> Container:
+def container(tmp_path: Path, challenge_port: int, dns: Dns) -> Container:
     """An empty container."""
-    return Container(tmp_path, challenge_port)
+    return Container(tmp_path, challenge_port, dns.port)

@@ -31,7 +31,7 @@ def files_end_after(size: int) -> Iterator[None]:
 class Container:
     """What is mounted into it, and ways to start it; only one at a time, as the challenge port is one."""
 
-    def __init__(self, folder: Path, challenge_port: int) -> None:
+    def __init__(self, folder: Path, challenge_port: int, dns_port: int) -> None:
         self.letsencrypt = folder / "etc"
         self.certs = folder / "certs"
         self.run = folder / "run"
@@ -42,6 +42,7 @@ class Container:
         self.settings: dict[str, str] = {}
         """Further variables."""
         self._port = challenge_port
+        self._dns_port = dns_port
 
     def environ(self, domains: str, options: str) -> dict[str, str]:
         """Its environment; the load balancer is the challenge server itself."""
@@ -51,6 +52,8 @@ class Container:
             "EMAIL": self.email,
             "LOAD_BALANCER_SERVICE_NAME": f"{LOOPBACK}:{self._port}",
             "CHALLENGE_PORT": str(self._port),
+            "PROBE_PORT": str(self._port),
+            "RESOLVER_PORT": str(self._dns_port),
             "LETSENCRYPT_FOLDER": str(self.letsencrypt),
             "CERTS_FOLDER": str(self.certs),
             "RUN_FOLDER": str(self.run),

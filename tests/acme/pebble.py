@@ -84,6 +84,11 @@ class Dns:
     port: int
     management_port: int
 
+    def lead(self, name: str, address: str) -> None:
+        """Answer with *address* for *name* from now on."""
+        url = f"http://{LOOPBACK}:{self.management_port}/add-a"
+        requests.post(url, json={"host": name, "addresses": [address]}, timeout=5).raise_for_status()
+
     def break_name(self, name: str) -> None:
         """Answer SERVFAIL for *name* from now on."""
         url = f"http://{LOOPBACK}:{self.management_port}/set-servfail"

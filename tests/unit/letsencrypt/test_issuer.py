@@ -15,6 +15,7 @@ from letsencrypt.edges import Edges
 from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Issuer
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
+from letsencrypt.preflight_gate import HEALS, Clearance
 from letsencrypt.records import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
@@ -86,6 +87,8 @@ class World:
     """How runs end; where nothing is said, with a new certificate; None: nothing was due."""
     runs: list[str] = field(default_factory=list)
     promises: list[timedelta | None] = field(default_factory=list)
+    clearances: dict[str, Lineage | None] = field(default_factory=dict)
+    """What a preflight lets through; where nothing is said, all."""
     passes: bool = True
     waits: int = 0
     stopping: bool = False
@@ -116,6 +119,10 @@ class World:
             self.held[lineage.name] = bundle(lineage.name, issue([str(name) for name in lineage.identifiers]))
         self.after_run(lineage.name)
         return outcome or Outcome()
+
+    def preflight(self, lineage: Lineage, _held: Bundle | None, _now: datetime, /) -> Clearance:
+        """A look at the names."""
+        return Clearance(self.clearances.get(lineage.name, lineage))
 
     def ready(self) -> Sequence[str]:
         """The checkup of the folders."""
@@ -184,6 +191,7 @@ class World:
             promise=self.promises.append,
             now=lambda: self.time,
             random=lambda: 0.0,
+            preflight=self.preflight,
         )
         issuer = Issuer("ca.example", INTERVAL, edges, self.limits)
         issuer.want(self.lineages)
@@ -599,6 +607,57 @@ def test_a_failure_says_who_wants_the_certificate(caplog: pytest.LogCaptureFixtu
     assert errors(caplog) == [
         "No certificate for a.example (wanted by shop/web, shop/worker) from ca.example: 404. Next try in 61 seconds."
     ]
+
+
+def test_what_a_preflight_holds_back_is_not_ordered() -> None:
+    """No run is spent on it, the others go on, and it is looked at again in minutes, as often as it takes."""
+    these = world("bad.example; a.example")
+    these.clearances["bad.example"] = None
+    issuer = these.issuer()
+
+    pauses = []
+    for _ in range(6):
+        pauses.append(issuer.cycle().pause)
+        these.time += pauses[-1]
+    assert these.runs == ["a.example"]
+    assert [round(pause.total_seconds()) for pause in pauses] == [61, 61, 121, 300, 3, 300]
+
+    these.clearances.clear()
+    these.time += timedelta(minutes=5)
+    issuer.cycle()
+    assert these.runs == ["a.example", "bad.example"]
+
+
+def test_a_preflight_says_nothing_about_the_ca() -> None:
+    """A CA that was down is not said to answer again because a name was looked at."""
+    these = world("a.example; bad.example")
+    these.outcomes["a.example"] = Outcome(Failure.NETWORK, "down")
+    issuer = these.issuer()
+    issuer.cycle()
+    these.clearances = {"bad.example": None}
+    these.outcomes["a.example"] = None
+    these.time += timedelta(seconds=31)
+    these.held["a.example"] = bundle("a.example", issue(["a.example"]))
+
+    assert "The ACME server ca.example answers again." in issuer.cycle().sentences
+
+
+def test_names_left_out_are_looked_at_again_soon() -> None:
+    """A certificate for the others is issued and published, and the whole is tried again within minutes."""
+    these = world("a.example, bad.example")
+    whole = these.lineages[0]
+    these.clearances["a.example"] = replace(whole, identifiers=whole.identifiers[:1])
+    issuer = these.issuer()
+
+    assert issuer.cycle().sentences == (f"Issued a certificate for a.example: {UNTIL}.",)
+    assert these.published["a.example"].identifiers == {"a.example"}
+
+    these.clearances.clear()
+    these.time += HEALS
+    assert issuer.cycle().sentences == (f"Issued a certificate for a.example, bad.example: {UNTIL}.",)
+    these.time += HEALS
+    issuer.cycle()
+    assert these.runs == ["a.example", "a.example"]
 
 
 @pytest.mark.parametrize(("hours", "looks"), [(24, 8), (160, 14), (24 * 45, 90)])

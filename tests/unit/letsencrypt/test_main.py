@@ -1,12 +1,15 @@
 """What the container says when it starts."""
 
 import logging
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from letsencrypt.__main__ import main, tell_settings
 from letsencrypt.settings import load
+from letsencrypt.webroot import ChallengeFolder, ChallengeServer
+from tests.ports import free_port
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,43 @@ def test_the_settings_are_commented_once(
     caplog.set_level(logging.INFO)
     tell_settings(load(environ))
     assert caplog.messages == told
+
+
+def test_a_preflight_says_what_it_saw(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A line for each verdict, the worst of which is the exit status; what is no name is refused in words."""
+    port = free_port()
+    folder = ChallengeFolder(tmp_path / "webroot")
+    folder.prepare()
+    environ = {
+        "RUN_FOLDER": str(tmp_path),
+        "WANTED_FILE": str(tmp_path / "none"),
+        "DOMAINS": "127.0.0.1",
+        "OPTIONS": f"--server https://127.0.0.1:{free_port()}/dir",
+    }
+
+    def run(service_port: int, *names: str) -> tuple[int, str]:
+        for name, value in {**environ, "PROBE_PORT": str(service_port)}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("LOAD_BALANCER_SERVICE_NAME", f"127.0.0.1:{service_port}")
+        result = CliRunner().invoke(main, ["preflight", *names])
+        return result.exit_code, result.output
+
+    server = ChallengeServer(folder, 0)
+    server.start()
+    status, said = run(server.port)
+    server.stop()
+    assert (status, said.splitlines()[0]) == (
+        1,
+        f"ok        The load balancer 127.0.0.1:{server.port} passes challenges on.",
+    )
+    assert said.splitlines()[1].endswith("cannot be used: no connection comes about.")
+    assert said.splitlines()[2] == "ok        127.0.0.1 at 127.0.0.1 passes challenges on."
+
+    status, said = run(port, "127.0.0.2")
+    assert status == 2
+    assert said.startswith(f"fails     The load balancer 127.0.0.1:{port} does not pass challenges on: ")
+    assert "doubtful  127.0.0.2 at 127.0.0.2 cannot be reached from here: Connection refused." in said
+    assert run(port, "b_c")[1].startswith("Error: 'b_c' is not a host name")
 
 
 def test_bad_settings_end_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
