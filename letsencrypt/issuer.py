@@ -144,7 +144,7 @@ class Issuer:
         outcome = self._edges.certbot(ordered, permit)
         if outcome.code == "accountDoesNotExist" and self._account_dropped():
             self._edges.promise(None)
-            outcome = self._edges.certbot(lineage, permit)
+            outcome = self._edges.certbot(ordered, permit)
         if outcome.failure is Failure.BUDGET:
             wait = permit.until - self._edges.now() if permit.until else None
             outcome = replace(outcome, failure=permit.failure, retry_after=wait)
