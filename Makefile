@@ -62,7 +62,7 @@ check: toolbox ## Lint, types, unit and golden tests: seconds
 test: check ## Everything: check, then every ring against real binaries and containers
 	@$(LIMIT) 300 $(IN_TOOLBOX) make letsencrypt-tests
 	$(MAKE) build demo-image
-	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest -n auto --dist loadfile tests
+	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest -n auto --dist loadfile tests/acme tests/e2e tests/haproxy
 
 bench: toolbox build demo-image ## Measure a start, discovery, and what many hosts cost
 	@$(LIMIT) 1800 $(IN_TOOLBOX) bash -c "python -m tests.bench.start && python -m tests.bench.discovery && python -m tests.bench.hosts"

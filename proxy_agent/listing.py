@@ -8,7 +8,9 @@ from proxy_agent.networks import Entry, Whereabouts
 from proxy_agent.routing.metadata import ENABLE, NETWORK, label_of, relevant
 from proxy_agent.routing.model import Container, Health
 
-_PROJECT, _SERVICE, _ONE_OFF = (f"com.docker.compose.{name}" for name in ("project", "service", "oneoff"))
+_PROJECT, _SERVICE, _NUMBER, _ONE_OFF = (
+    f"com.docker.compose.{name}" for name in ("project", "service", "container-number", "oneoff")
+)
 _HEALTH = re.compile(r"\((?:health: )?(starting|healthy|unhealthy)\)")
 _HEALTHS: Mapping[str, Health] = {"starting": "starting", "healthy": "healthy", "unhealthy": "unhealthy"}
 _YES = frozenset({"true", "yes", "on", "1"})
@@ -27,7 +29,8 @@ def is_there(entry: Entry) -> bool:
 def service_name(entry: Entry) -> str:
     """Whose replica a container is: that of its compose service, else nobody's but its own."""
     labels = entry.get("Labels") or {}
-    if labels.get(_PROJECT) and labels.get(_SERVICE):
+    # An image that Compose built carries the first two as well: only its own containers are numbered.
+    if labels.get(_PROJECT) and labels.get(_SERVICE) and labels.get(_NUMBER):
         return f"{labels[_PROJECT]}/{labels[_SERVICE]}"
     return name_of(entry)
 

@@ -61,11 +61,20 @@ def test_containers_of_a_compose_service_are_one_service(daemon: Daemon, contain
     """By project and service, sorted; a container without those labels is a service of its own."""
     labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
     for number in (3, 1, 2):
-        daemon.run(number, f"shop-web-{number}", {"web": f"10.0.0.{number}"}, labels)
+        numbered = labels | {"com.docker.compose.container-number": str(number)}
+        daemon.run(number, f"shop-web-{number}", {"web": f"10.0.0.{number}"}, numbered)
     daemon.run(9, "alone", {"web": "10.0.0.9"})
     services = {service.name: [item.name for item in service.containers] for service in containers.services()}
     assert services == {"alone": ["alone"], "shop/web": ["shop-web-1", "shop-web-2", "shop-web-3"]}
     assert list(services) == sorted(services)
+
+
+def test_containers_of_an_image_that_compose_built_are_no_replicas(daemon: Daemon, containers: Containers) -> None:
+    """The image carries the labels of project and service: ``docker run`` of it for two hosts is two services."""
+    labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": "web"}
+    for number, name in ((1, "blue"), (2, "green")):
+        daemon.run(number, name, {"web": f"10.0.0.{number}"}, labels)
+    assert [service.name for service in containers.services()] == ["blue", "green"]
 
 
 def test_one_off_containers_and_our_own_are_nobodys_service(daemon: Daemon, containers: Containers) -> None:
