@@ -60,8 +60,11 @@ def _round(stack: Stack, host: str) -> dict[str, float]:
 
 def _run(stack: Stack, name: str, host: str) -> None:
     """A container whose application listens before ``docker run`` is done with it, as far as that can be."""
+    # As Compose labels the replicas of a service.
+    labels = {"project": stack.project, "service": host, "container-number": "1"}
+    labelled = [word for key, value in labels.items() for word in ("--label", f"com.docker.compose.{key}={value}")]
     settings = ("--env", f"NAME={name}", "--env", f"VIRTUAL_HOST={host}", "--env", "VIRTUAL_PORT=8000")
-    stack.docker("create", "--name", name, "--network", stack.project, *settings, IMAGE, *SERVER)
+    stack.docker("create", "--name", name, "--network", stack.project, *labelled, *settings, IMAGE, *SERVER)
     stack.docker("start", name)
 
 
