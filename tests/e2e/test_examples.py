@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from websockets.sync.client import connect
 
 from tests.certificate_authority import CertificateAuthority
 from tests.e2e.stack import WORK, Project, Stack, running
 from tests.waiting import until
+from tests.websocket import answer_to
 
 EXAMPLES = Path(__file__).parent / "examples"
 HOST = "app.example.test"
@@ -86,10 +86,8 @@ def test_websocket(stack: Stack) -> None:
     with example(stack, "websocket", "/chat/"):
         assert stack.http(HOST, "/chat/page").body == "A page at /page\n"
         for scheme, port, context in (("ws", stack.port(80), None), ("wss", stack.port(443), insecure)):
-            connection = socket.create_connection(("127.0.0.1", port), timeout=10)
-            with connect(f"{scheme}://{HOST}/chat/api/socket", sock=connection, ssl=context, proxy=None) as client:
-                client.send("hello")
-                assert client.recv(timeout=10) == "/api/socket heard: hello"
+            answer = answer_to("hello", f"{scheme}://{HOST}/chat/api/socket", port, context)
+            assert answer == "/api/socket heard: hello"
 
 
 def test_own_certificate(stack: Stack) -> None:
