@@ -10,6 +10,7 @@ import functools
 import inspect
 import json
 import os
+import runpy
 import sys
 import tempfile
 import time
@@ -30,6 +31,8 @@ PRIVATE = (
     (AuthHandler, "_report_failed_authzrs", ("self", "failed_authzrs")),
 )
 """Private functions that are listened to, with the parameters they must have; without them less is known."""
+
+_HOOKS = str(Path(__file__).with_name("certbot_hooks.py"))
 
 
 class UsageError(Exception):
@@ -236,6 +239,8 @@ def _main() -> int:
             setattr(report, word, True)
             _write(report, line)
 
+        if order.get("hooks"):
+            runpy.run_path(_HOOKS)["put_off_deploy_hooks"](Path(order["hooks"]))
         try:
             run(order["arguments"], report, note, order.get("refusal", ""))
         finally:

@@ -197,11 +197,11 @@ class Certbot:
         limit: timedelta = TIME_LIMIT,
         grace: timedelta = GRACE,
         command: Sequence[str] = COMMAND,
+        hooks: Path | None = None,
     ) -> None:
-        self._now = now
-        self._command = command
-        self._limit = limit
-        self._grace = grace
+        self._now, self._command = now, command
+        self._limit, self._grace = limit, grace
+        self._hooks = hooks
 
     def run(
         self, arguments: Sequence[str], temporary_folder: Path, journal: Path | None = None, refusal: str = ""
@@ -225,6 +225,7 @@ class Certbot:
                 "temporary_folder": str(temporary_folder),
                 "journal": str(journal or ""),
                 "refusal": refusal,
+                "hooks": str(self._hooks or ""),
             }
         )
         lines, words = self._finish(process, order)
