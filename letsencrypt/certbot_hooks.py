@@ -1,4 +1,4 @@
-"""A part of certbot_process.py: what becomes of certbot's deploy hooks. Imports nothing of ours either."""
+"""What becomes of certbot's hooks in its process: those of a new certificate are left to others."""
 
 import functools
 import json

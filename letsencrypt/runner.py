@@ -25,7 +25,8 @@ TIME_LIMIT = timedelta(minutes=5)
 GRACE = timedelta(seconds=10)
 """From SIGTERM, on which certbot removes its challenges, to SIGKILL."""
 
-COMMAND = (sys.executable, "-P", str(Path(__file__).with_name("certbot_process.py")))
+COMMAND = (sys.executable, "-P", "-m", "letsencrypt.certbot_process")
+_ROOT = str(Path(__file__).parents[1])
 _LONGEST_DETAIL = 600
 
 
@@ -189,7 +190,7 @@ def plain(text: str) -> str:
 
 
 class Certbot:
-    """Runs certbot, one at a time, each in its own session, so that signals to us do not reach it."""
+    """Runs certbot, from any thread, each in its own session, so that signals to us do not reach it."""
 
     def __init__(
         self,
@@ -199,9 +200,7 @@ class Certbot:
         command: Sequence[str] = COMMAND,
         hooks: Path | None = None,
     ) -> None:
-        self._now, self._command = now, command
-        self._limit, self._grace = limit, grace
-        self._hooks = hooks
+        self._now, self._command, self._limit, self._grace, self._hooks = now, command, limit, grace, str(hooks or "")
 
     def run(
         self, arguments: Sequence[str], temporary_folder: Path, journal: Path | None = None, refusal: str = ""
@@ -218,6 +217,7 @@ class Certbot:
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))},
         )
         order = json.dumps(
             {
@@ -225,7 +225,7 @@ class Certbot:
                 "temporary_folder": str(temporary_folder),
                 "journal": str(journal or ""),
                 "refusal": refusal,
-                "hooks": str(self._hooks or ""),
+                "hooks": self._hooks,
             }
         )
         lines, words = self._finish(process, order)

@@ -1,6 +1,8 @@
 """The parts of the letsencrypt container, each fitted to what it needs."""
 
+import contextlib
 import hashlib
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
@@ -17,6 +19,7 @@ from letsencrypt.certonly import (
 )
 from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
+from letsencrypt.crew import Crew
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import Edges
 from letsencrypt.health import Heartbeat
@@ -26,6 +29,7 @@ from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
 from letsencrypt.loop import Loop
+from letsencrypt.places import Places
 from letsencrypt.preflight_command import preflight_of
 from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
@@ -35,6 +39,7 @@ from letsencrypt.runner import Certbot, Outcome
 from letsencrypt.settings import Settings
 from letsencrypt.snapshot import Volumes
 from letsencrypt.state_file import StateFile, let_go, state_folder
+from letsencrypt.tidying import Tidying
 from letsencrypt.watch import DEPLOY_HOOKS, EVENTS_FOLDER, Watch
 from letsencrypt.webroot import ChallengeFolder, ChallengeServer
 from proxy_agent.daemon.wakeup import Wakeup
@@ -49,12 +54,14 @@ def wire(
     load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
     promise = Heartbeat(settings.heartbeat).promise
     certbot = Certbot(now, hooks=settings.letsencrypt_folder / EVENTS_FOLDER / DEPLOY_HOOKS)
+    rehearse = _rehearsals(settings, certbot, now)
 
     def issuer_of(directory: Directory) -> Issuer:
         config = directory.config_folder(settings.letsencrypt_folder)
         share_hooks(settings.letsencrypt_folder, config)
         work = settings.run_folder / "work" / config.name
         folders = Folders(config, work, config / "logs", settings.webroot)
+        places = Places(folders)
         options = replace(settings.options, directory=directory)
         names = frozenset(lineage.name for lineage in settings.domains.lineages)
 
@@ -62,29 +69,29 @@ def wire(
             return arguments(lineage, options, folders, settings.email)
 
         def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
-            return certbot.run(words(lineage), work, permit.journal, permit.refusal)
+            with places.taken() as here:
+                command = arguments(lineage, options, here, settings.email)
+                return certbot.run(command, here.work, permit.journal, permit.refusal)
 
-        def rehearse(lineage: Lineage) -> Outcome:
-            aside = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
-            elsewhere = replace(options, directory=Directory(STAGING))
-            aside.work.mkdir(parents=True, exist_ok=True)
-            return certbot.run(rehearsal(lineage, elsewhere, aside, settings.email), aside.work)
-
+        gate = Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset)
         edges = Edges(
             certbot=run_certbot,
             checkup=Checkup(folders, directory, names, now),
             publisher=Publisher(config, settings.certs_folder, now),
             load_balancer=load_balancer,
             sleep=wakeup,
+            crew=Crew(wakeup.ring),
             keeper=StateFile(state_folder(directory, settings.letsencrypt_folder)),
             configuration=lambda lineage: digest(words(lineage)),
             promise=promise,
             now=now,
             random=random,
-            preflight=Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset),
+            preflight=gate,
+            tell=gate.tell,
             rehearse=rehearse if directory.url == PRODUCTION else None,
         )
-        return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory))
+        limits = limits_of(directory)
+        return Issuer(directory.host, settings.renewal_interval, edges, limits, settings.concurrency)
 
     let_go(settings.letsencrypt_folder)
     return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now)
@@ -96,12 +103,7 @@ def _loop(
     """The loop around all issuers, with what is asked of it from outside."""
     source = source_of(settings, now)
     leftovers = Leftovers(settings.certs_folder, settings.letsencrypt_folder, now)
-    watch = watch_of(settings, now)
-
-    def tidy() -> None:
-        leftovers.withdraw(source.names())
-        watch.look()
-
+    tidy = Tidying(lambda: leftovers.withdraw(source.names()), watch_of(settings, now).look, now)
     return Loop(
         source.lineages,
         issuer_of,
@@ -119,6 +121,23 @@ def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
     root = settings.letsencrypt_folder
     volumes = Volumes(root, settings.certs_folder)
     return Watch(volumes, root / EVENTS_FOLDER, settings.listeners, now, start_courier)
+
+
+def _rehearsals(settings: Settings, certbot: Certbot, now: Callable[[], datetime]) -> Callable[[Lineage], Outcome]:
+    """Has names validated by the staging server; from any thread."""
+    folders = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
+    options = replace(settings.options, directory=Directory(STAGING))
+    places = Places(folders)
+    checkup = Checkup(folders, options.directory, (), now)
+    first = threading.Lock()
+
+    def rehearse(lineage: Lineage) -> Outcome:
+        # Who finds no account registers one, so no two may look for it at a time.
+        alone = contextlib.nullcontext() if checkup.registered() else first
+        with alone, places.taken() as here:
+            return certbot.run(rehearsal(lineage, options, here, settings.email), here.work)
+
+    return rehearse
 
 
 def digest(words: Iterable[str]) -> str:
