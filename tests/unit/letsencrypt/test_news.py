@@ -3,8 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from letsencrypt.events import Certificate, Directory, Event, Kind, Memory, Seen, Snapshot
 from letsencrypt.news import baseline, compare, endings
@@ -235,3 +238,61 @@ def test_many_names_are_told_shortly() -> None:
     [event] = compare(Memory(), snapshot, NOW)[1]
     assert "for 0.test, 1.test, 2.test, 3.test, 4.test and 4 more is new" in event.text
     assert event.names == names
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("time"), st.integers(1, 40 * 24)),
+    st.tuples(st.just("fail"), st.sampled_from([Failure.VALIDATION, Failure.REFUSED, Failure.BUDGET, Failure.DAMAGED])),
+    st.tuples(st.just("server"), st.sampled_from([Failure.NETWORK, None])),
+    st.tuples(st.just("well"), st.booleans()),
+    st.tuples(st.just("restart"), st.none()),
+)
+
+
+@given(st.lists(STEPS, max_size=30))
+def test_whatever_happens_is_told_once(steps: list[tuple[str, object]]) -> None:
+    """Each certificate is new once and nears its end three times; trouble is told daily at most; well follows bad."""
+    house = Watched()
+    told: list[Event] = []
+    times = 0
+    for step, value in steps:
+        house.time += timedelta(seconds=1)
+        match step, value:
+            case "time", int(hours):
+                house.time += hours * HOUR
+            case "fail", Failure() as failure:
+                times += 1
+                house.standing = failed(house.time, failure, times, DAY if failure is Failure.REFUSED else HOUR)
+            case "server", failure:
+                house.server = failed(house.time, failure, 3) if isinstance(failure, Failure) else None
+            case "well", issued:
+                times, house.server, house.standing = 0, None, well(house.time)
+                if issued:
+                    house.certificates = {"a.test": certificate(str(len(told)) + str(house.time), house.time)}
+            case _:
+                house.standing, house.server = Standing(not_before=house.time), None
+        told += house.events()
+        assert house.kinds() == []
+    _check(told)
+
+
+def _check(told: list[Event]) -> None:
+    for about in ("a.test", ""):
+        of = [event for event in told if event.lineage == about]
+        for kind in (Kind.FAILING, Kind.RATE_LIMITED):
+            moments = [event.time for event in of if event.event in {kind, Kind.RECOVERED}]
+            kinds = [event.event for event in of if event.event in {kind, Kind.RECOVERED}]
+            repeats = [
+                later - sooner
+                for (sooner, later), pair in zip(pairwise(moments), pairwise(kinds), strict=True)
+                if pair == (kind, kind)
+            ]
+            assert all(pause >= DAY for pause in repeats) or about
+        bad = {Kind.FAILING, Kind.RATE_LIMITED, Kind.EXPIRING}
+        for number, event in enumerate(of):
+            if event.event is Kind.RECOVERED:
+                since = [each.event for each in of[:number]]
+                after = since[len(since) - since[::-1].index(Kind.RECOVERED) :] if Kind.RECOVERED in since else since
+                assert bad & set(after)
+    ends = [event.not_after for event in told if event.event is Kind.EXPIRING]
+    assert all(ends.count(end) <= 3 for end in ends)
