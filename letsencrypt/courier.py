@@ -56,6 +56,8 @@ class Round:
 
         Each item is put off before it is sent: where this process dies of it, the next round begins with another.
         """
+        if dropped := outbox.overflow(self._now()):
+            log.warning("%s did not take it for too long, dropped: %s", receiver.title, " ".join(dropped))
         end = self._clock() + self._budget.total_seconds()
         failures: list[str] = []
         taken = 0

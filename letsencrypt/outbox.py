@@ -40,7 +40,8 @@ class Waiting:
     item: Item
 
     def __str__(self) -> str:
-        return str(self.item.body.get("text") or self.path.stem)
+        told = self.item.body.get("text") or self.item.body.get("RENEWED_DOMAINS")
+        return str(told or self.path.stem)
 
 
 class Outbox:
@@ -69,7 +70,7 @@ class Outbox:
         paths = self._paths()
         oldest = f"{(now - KEPT).astimezone(UTC):{_STAMP}}"
         dropped = [path for place, path in enumerate(paths) if place < len(paths) - MOST or path.name < oldest]
-        said = [str(Waiting(path, _read(path) or Item(body={}))) for path in dropped]
+        said = [_title(path) for path in dropped]
         for path in dropped:
             self.remove(path)
         return said
@@ -77,10 +78,12 @@ class Outbox:
     def due(self, now: datetime) -> Iterator[Waiting]:
         """What may be sent now, oldest first; a clock that was set back puts nothing off for longer than meant."""
         for path in self._paths():
-            item = _read(path)
-            if item is None:
+            try:
+                item = _read(path)
+            except ValueError:
                 self.remove(path)
-            elif item.not_before <= now or item.not_before > now + 2 * PAUSES[-1]:
+                continue
+            if item is not None and (item.not_before <= now or item.not_before > now + 2 * PAUSES[-1]):
                 yield Waiting(path, item)
 
     def begin(self, waiting: Waiting, now: datetime, random: Callable[[], float]) -> None:
@@ -120,9 +123,17 @@ class Outbox:
 
 
 def _read(path: Path) -> Item | None:
+    """None where it cannot be read now; raises ValueError if it is of no use."""
     try:
         return Item.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
+    except OSError:
         return None
-    except (OSError, ValidationError):
-        return None
+    except ValidationError:
+        raise ValueError(f"{path} is damaged") from None
+
+
+def _title(path: Path) -> str:
+    with contextlib.suppress(ValueError):
+        if item := _read(path):
+            return str(Waiting(path, item))
+    return path.stem

@@ -163,6 +163,28 @@ def test_the_outbox_is_bounded(post: Post) -> None:
     assert post.round() == ["new"]
 
 
+def test_a_hook_that_fails_for_a_week_is_given_up(post: Post, caplog: pytest.LogCaptureFixture) -> None:
+    """With a line; nobody puts in anything that would tell."""
+    post.outbox.put("a", {"command": "false", "RENEWED_DOMAINS": "a.test b.test", "text": ""}, NOW)
+    post.ear.deaf = "it is deaf"
+    post.round()
+    post.round(KEPT + timedelta(seconds=1))
+    assert list(post.outbox.folder.glob("*.json")) == []
+    assert caplog.messages[-1] == "The ear did not take it for too long, dropped: a.test b.test"
+
+
+def test_what_cannot_be_read_now_is_kept(post: Post) -> None:
+    """An error of the disk is no damage of the file."""
+    post.put("a")
+    [path] = post.outbox.folder.glob("*.json")
+    path.rename(path.with_suffix(".aside"))
+    path.mkdir()
+    assert post.round() == []
+    path.rmdir()
+    path.with_suffix(".aside").rename(path)
+    assert post.round() == ["a"]
+
+
 def test_damaged_files_are_dropped(post: Post) -> None:
     """Half a file stops nothing, and one that is just written is none yet."""
     post.put("a")
