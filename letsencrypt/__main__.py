@@ -98,6 +98,22 @@ def status(settings: Settings, as_json: bool) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.pass_obj
+def notify(settings: Settings) -> None:
+    """Tell a test event to every webhook and the program. Exits with 0 if each took it, else with 1."""
+    from letsencrypt.courier import tell_now  # noqa: PLC0415 - the health check does without
+
+    failed = False
+    try:
+        for title, fault in tell_now(settings.listeners, _now()):
+            failed |= bool(fault)
+            click.echo(f"{title} failed: {fault}." if fault else f"{title} took it.")
+    except OperationalError as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(failed)
+
+
 for command in (commands.issue, commands.renew, commands.retry, commands.revoke, commands.forget):
     main.add_command(command)
 

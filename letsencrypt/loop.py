@@ -12,6 +12,9 @@ from letsencrypt.issuer import RESYNC, Issuer, Report
 POLL = timedelta(seconds=1)
 """How often a sleep is interrupted to see whether anything is wanted anew: a look at one file."""
 
+TIDY_PAUSE = timedelta(seconds=2)
+"""After what ended is seen to, at least: hundreds may end in a minute."""
+
 
 class Sleep(Protocol):
     """proxy_agent.daemon.wakeup.Wakeup."""
@@ -69,6 +72,7 @@ class Loop:
         self._desk = desk
         self._issuers: dict[Directory, Issuer] = {}
         self._lineages: Lineages = {}
+        self._tidied = now()
 
     def run(self) -> None:
         """Cycle until stopped; runs of certbot that are under way are waited for. SIGHUP: try all again now."""
@@ -82,7 +86,9 @@ class Loop:
 
     def settle(self) -> Report:
         """Wait until nothing is under way; what came of it."""
-        return self._concluded([issuer.settle() for issuer in self._issuers.values()])
+        report = self._concluded([issuer.settle() for issuer in self._issuers.values()])
+        self._tidy()
+        return report
 
     def cycle(self) -> Report:
         """See what is wanted, and begin to look after all of it that is due."""
@@ -96,6 +102,7 @@ class Loop:
         self._desk.obey(self._issuers.values())
         reports = [issuer.cycle() for issuer in self._issuers.values()]
         self._tidy()
+        self._tidied = self._now()
         return self._concluded(reports)
 
     def _concluded(self, reports: Collection[Report]) -> Report:
@@ -112,6 +119,7 @@ class Loop:
         What ends meanwhile is concluded, and its place given to another.
         """
         end = self._now() + pause
+        untidy = False
         while not self._sleep.stopping and not self._desk.is_waiting and self._wanted() == self._lineages:
             left = end - self._now()
             if left <= timedelta():
@@ -123,4 +131,8 @@ class Loop:
                 pause = self._concluded([issuer.advance() for issuer in self._issuers.values()]).pause
                 self._promise(pause)
                 end = min(end, self._now() + pause)
+            untidy |= bool(reasons)
+            if untidy and self._now() - self._tidied >= TIDY_PAUSE:
+                self._tidy()
+                self._tidied, untidy = self._now(), False
         return frozenset()

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from letsencrypt.expiry import Nearness, nearness, warning
 from letsencrypt.revocation import Revocations
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Record, State, parse_state
@@ -39,6 +40,8 @@ class CertificateStatus:
     """Names that the CA could not validate, and that the others do not wait for."""
     revocation: str = ""
     """The reason why it is about to be revoked, or was without another in its place."""
+    warning: str = ""
+    """Where it is near its end, or past it: when that is, and why it was not renewed."""
 
     def __str__(self) -> str:
         until = f"valid until {self.valid_until:{_MOMENT}}" if self.valid_until else "no certificate"
@@ -50,11 +53,13 @@ class CertificateStatus:
     def _story(self) -> Iterator[str]:
         if not self.wanted:
             return
+        if self.warning:
+            yield self.warning
         if self.outcome in {"ok", "new"}:
             yield "not tried yet" if self.outcome == "new" else f"well at {self.last_run:{_MOMENT}}"
         else:
             times = f" {self.attempts} times" if self.attempts > 1 else ""
-            yield f"failed{times} ({self.outcome}): {self.reason}"
+            yield f"failed{times} ({self.outcome})" + ("" if self.warning else f": {self.reason}")
         if self.left_out:
             yield f"without {', '.join(self.left_out)} for now"
         if self.revocation:
@@ -114,7 +119,14 @@ def _status(name: str, record: Record, state: State, bundle: Bundle | None, now:
         last_run=record.last_run,
         next_try=max(standing.not_before, record.standing.not_before, *limits, now) if record.wanted else None,
         left_out=tuple(name for name in record.names if name in state.ailing),
+        warning=_warning(bundle, now, standing.reason) if bundle and record.wanted else "",
     )
+
+
+def _warning(bundle: Bundle, now: datetime, reason: str) -> str:
+    if nearness(bundle.not_before, bundle.not_after, now) is Nearness.FAR:
+        return ""
+    return warning(bundle.not_after, now, reason.removesuffix("."))
 
 
 def _leftover(name: str, bundle: Bundle) -> CertificateStatus:

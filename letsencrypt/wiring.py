@@ -25,6 +25,7 @@ from letsencrypt.desk import Desk
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import Edges
 from letsencrypt.health import Heartbeat
+from letsencrypt.hooks import start_courier
 from letsencrypt.issuer import Issuer
 from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
@@ -36,11 +37,15 @@ from letsencrypt.preflight_command import preflight_of
 from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
 from letsencrypt.records import Permit
+from letsencrypt.renewal_hooks import share_hooks
 from letsencrypt.revocation import Revocations
 from letsencrypt.revoker import Revoker
 from letsencrypt.runner import Certbot, Outcome
 from letsencrypt.settings import Settings
+from letsencrypt.snapshot import Volumes
 from letsencrypt.state_file import StateFile, let_go, state_folder
+from letsencrypt.tidying import Tidying
+from letsencrypt.watch import DEPLOY_HOOKS, EVENTS_FOLDER, Watch
 from letsencrypt.webroot import ChallengeFolder, ChallengeServer
 from proxy_agent.daemon.wakeup import Wakeup
 
@@ -53,11 +58,12 @@ def wire(
     challenges.prepare()
     load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
     promise = Heartbeat(settings.heartbeat).promise
-    certbot = Certbot(now)
+    certbot = Certbot(now, hooks=settings.letsencrypt_folder / EVENTS_FOLDER / DEPLOY_HOOKS)
     rehearse = _rehearsals(settings, certbot, now)
 
     def issuer_of(directory: Directory) -> Issuer:
         config = directory.config_folder(settings.letsencrypt_folder)
+        share_hooks(settings.letsencrypt_folder, config)
         work = settings.run_folder / "work" / config.name
         folders = Folders(config, work, config / "logs", settings.webroot)
         places = Places(folders)
@@ -89,8 +95,7 @@ def wire(
             tell=gate.tell,
             rehearse=rehearse if directory.url == PRODUCTION else None,
         )
-        limits = limits_of(directory)
-        return Issuer(directory.host, settings.renewal_interval, edges, limits, settings.concurrency)
+        return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory), settings.concurrency)
 
     revoker = _revoker(settings, certbot, now, random)
     let_go(settings.letsencrypt_folder)
@@ -110,7 +115,8 @@ def _loop(
     leftovers = Leftovers(settings.certs_folder, settings.letsencrypt_folder, now)
     promise = Heartbeat(settings.heartbeat).promise
     desk = Desk(Control(settings.control_folder), source.lineages, commissions, revoker, leftovers.forget, now)
-    return Loop(source.lineages, issuer_of, lambda: leftovers.withdraw(source.names()), wakeup, promise, now, desk)
+    tidy = Tidying(lambda: leftovers.withdraw(source.names()), watch_of(settings, now).look, now)
+    return Loop(source.lineages, issuer_of, tidy, wakeup, promise, now, desk)
 
 
 def _revoker(settings: Settings, certbot: Certbot, now: Callable[[], datetime], random: Callable[[], float]) -> Revoker:
@@ -123,6 +129,13 @@ def _revoker(settings: Settings, certbot: Certbot, now: Callable[[], datetime], 
 
     work = settings.run_folder / "work" / "revocation"
     return Revoker(Revocations(settings.letsencrypt_folder), settings.certs_folder, work, revoke, now, random)
+
+
+def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
+    """Who looks for events; what is there before the first cycle is none."""
+    root = settings.letsencrypt_folder
+    volumes = Volumes(root, settings.certs_folder)
+    return Watch(volumes, root / EVENTS_FOLDER, settings.listeners, now, start_courier)
 
 
 def _rehearsals(settings: Settings, certbot: Certbot, now: Callable[[], datetime]) -> Callable[[Lineage], Outcome]:
