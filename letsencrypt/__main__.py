@@ -139,6 +139,10 @@ def tell_settings(settings: Settings) -> None:
         log.warning("DOMAINS: skipped %s.", skipped)
     for refused in settings.options.refused:
         log.error("%s. No certificate is ordered until OPTIONS is changed.", refused)
+    if len(settings.fallbacks) < len(settings.fallback_servers):
+        log.warning(
+            "ACME_FALLBACK_SERVER: not used with --staging, and a server that OPTIONS names already is left out of it."
+        )
     if not settings.domains.lineages and settings.auto_domains:
         log.info(
             "DOMAINS is not set: certificates are obtained for the VIRTUAL_HOST names of containers, as they start."

@@ -12,6 +12,7 @@ from letsencrypt.preflight_gate import HEALS
 from letsencrypt.records import Records
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import OF_DIRECTORY, Failure, in_words
+from letsencrypt.timetable import Obstacle
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.log import Notices
 from proxy_agent.tls.bundle import Bundle
@@ -84,6 +85,10 @@ class Issuer:
     def forget(self, name: str) -> None:
         """Remember nothing more of the lineage *name*, which nobody wants; what the CA counts stays counted."""
         self._records.forget(name)
+
+    def obstacle(self, name: str) -> Obstacle | None:
+        """What the lineage *name* waits for after something failed."""
+        return self._timetable.obstacle(name)
 
     @property
     def names(self) -> Collection[str]:

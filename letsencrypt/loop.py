@@ -5,10 +5,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from letsencrypt.certonly import Directory
 from letsencrypt.control import Order, Verb
 from letsencrypt.discovery import Lineages
-from letsencrypt.issuer import RESYNC, Issuer, Report
+from letsencrypt.issuer import RESYNC, Report
+from letsencrypt.issuers import Issuers
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Loop:
     def __init__(
         self,
         wanted: Callable[[], Lineages],
-        issuer_of: Callable[[Directory], Issuer],
+        issuers: Issuers,
         tidy: Callable[[], None],
         sleep: Sleep,
         promise: Callable[[timedelta | None], None],
@@ -57,14 +57,13 @@ class Loop:
         forget: Callable[[str], str],
     ) -> None:
         self._wanted = wanted
-        self._issuer_of = issuer_of
+        self._issuers = issuers
         self._tidy = tidy
         self._sleep = sleep
         self._promise = promise
         self._now = now
         self._inbox = inbox
         self._forget = forget
-        self._issuers: dict[Directory, Issuer] = {}
         self._lineages: Lineages = {}
 
     def run(self) -> None:
@@ -73,20 +72,16 @@ class Loop:
             report = self.cycle()
             self._promise(report.pause)
             if "SIGHUP" in self._rest(report.pause):
-                for issuer in self._issuers.values():
+                for issuer in self._issuers:
                     issuer.retry_now()
 
     def cycle(self) -> Report:
         """See what is wanted, and look after all of it once."""
         self._lineages = self._wanted()
-        for directory in self._lineages:
-            if directory not in self._issuers:
-                self._issuers[directory] = self._issuer_of(directory)
-        for directory, issuer in self._issuers.items():
-            issuer.want(self._lineages.get(directory, ()))
+        self._issuers.want(self._lineages)
         for order in self._inbox.take():
             log.info("%s", self._obey(order))
-        reports = [issuer.cycle() for issuer in self._issuers.values()]
+        reports = list(self._issuers.cycle())
         self._tidy()
         return Report(
             tuple(sentence for report in reports for sentence in report.sentences),
@@ -95,14 +90,14 @@ class Loop:
 
     def _obey(self, order: Order) -> str:
         """What became of the operator's wish, in a sentence."""
-        asked = [issuer for issuer in self._issuers.values() if order.name in issuer.names]
+        asked = [issuer for issuer in self._issuers if order.name in issuer.names]
         if order.verb is Verb.RETRY:
             sentences = [issuer.retry(order.name) for issuer in asked]
             return " ".join(sentences) or f"Asked to retry {order.name!r}, but nobody wants such a certificate."
         if asked:
             return f"The certificate {order.name} is not forgotten, as it is still wanted."
         sentence = self._forget(order.name)
-        for issuer in self._issuers.values():
+        for issuer in self._issuers:
             issuer.forget(order.name)
         return sentence
 

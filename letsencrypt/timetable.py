@@ -56,6 +56,14 @@ class Ask:
     """The rate limits of the CA that its order would count in."""
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """What keeps a lineage from being tried now."""
+
+    failure: Failure
+    reason: str
+
+
 class Timetable:
     """When each lineage of one directory is tried next."""
 
@@ -127,6 +135,15 @@ class Timetable:
         limits = ask.scopes if ask else ()
         moments = [self.standing(name).not_before, *(self.scopes[scope] for scope in limits if scope in self.scopes)]
         return max(moments)
+
+    def obstacle(self, name: str) -> Obstacle | None:
+        """What *name* waits for after something failed; None if its time has come, or it only waits to be looked at."""
+        standing = self.directory if self.held_up else self.standing(name)
+        if standing.failure is not None and standing.not_before > self._now():
+            return Obstacle(standing.failure, standing.reason)
+        if self.moment(name) > max(standing.not_before, self._now()):
+            return Obstacle(Failure.RATE_LIMITED, "a rate limit of the CA is spent")
+        return None
 
     def well(self, name: str, interval: timedelta) -> None:
         """*name* is as it should be, and the directory answered."""

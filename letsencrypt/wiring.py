@@ -19,8 +19,10 @@ from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import Edges
+from letsencrypt.fallback_servers import options_at
 from letsencrypt.health import Heartbeat
 from letsencrypt.issuer import Issuer
+from letsencrypt.issuers import Issuers
 from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
@@ -32,6 +34,7 @@ from letsencrypt.records import Permit
 from letsencrypt.runner import Certbot, Outcome
 from letsencrypt.settings import Settings
 from letsencrypt.state_file import StateFile, let_go, state_folder
+from letsencrypt.succession import Succession
 from letsencrypt.webroot import ChallengeFolder, ChallengeServer
 from proxy_agent.daemon.wakeup import Wakeup
 
@@ -44,17 +47,18 @@ def wire(
     challenges.prepare()
     load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
     promise = Heartbeat(settings.heartbeat).promise
+    succession = _succession(settings, now)
     certbot = Certbot(now)
 
     def issuer_of(directory: Directory) -> Issuer:
         config = directory.config_folder(settings.letsencrypt_folder)
         work = settings.run_folder / "work" / config.name
         folders = Folders(config, work, config / "logs", settings.webroot)
-        options = replace(settings.options, directory=directory)
+        options = options_at(settings.options, directory)
         names = frozenset(lineage.name for lineage in settings.domains.lineages)
 
         def words(lineage: Lineage) -> list[str]:
-            return arguments(lineage, options, folders, settings.email)
+            return arguments(succession.lent(directory, lineage), options, folders, settings.email)
 
         def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
             return certbot.run(words(lineage), work, permit.journal, permit.refusal)
@@ -79,21 +83,33 @@ def wire(
             preflight=Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset),
             rehearse=rehearse if directory.url == PRODUCTION else None,
         )
-        return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory))
+        fitted = succession.fitted(directory, edges)
+        return Issuer(directory.host, settings.renewal_interval, fitted, limits_of(directory))
 
     let_go(settings.letsencrypt_folder)
-    return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now)
+    return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now, succession)
+
+
+def _succession(settings: Settings, now: Callable[[], datetime]) -> Succession:
+    def held(directory: Directory) -> Publisher:
+        return Publisher(directory.config_folder(settings.letsencrypt_folder), settings.certs_folder, now)
+
+    return Succession(settings.options.directory, settings.fallbacks, held, now)
 
 
 def _loop(
-    settings: Settings, issuer_of: Callable[[Directory], Issuer], wakeup: Wakeup, now: Callable[[], datetime]
+    settings: Settings,
+    issuer_of: Callable[[Directory], Issuer],
+    wakeup: Wakeup,
+    now: Callable[[], datetime],
+    succession: Succession,
 ) -> Loop:
     """The loop around all issuers, with what is asked of it from outside."""
     source = source_of(settings, now)
     leftovers = Leftovers(settings.certs_folder, settings.letsencrypt_folder, now)
     return Loop(
         source.lineages,
-        issuer_of,
+        Issuers(issuer_of, succession),
         lambda: leftovers.withdraw(source.names()),
         wakeup,
         Heartbeat(settings.heartbeat).promise,

@@ -174,9 +174,9 @@ class Authorities:
         self._challenge_port = challenge_port
         self._stack = stack
 
-    def start(self, **pebble: Any) -> Authority:
-        """One more authority, configured further by *pebble*."""
-        port = free_port()
+    def start(self, port: int | None = None, **pebble: Any) -> Authority:
+        """One more authority, on *port* if that is given, configured further by *pebble*."""
+        port = port or free_port()
         authority = Authority(port, free_port(), self._trust, self._folder / f"pebble-{port}.log")
         config = self._folder / f"pebble-{port}.json"
         config.write_text(json.dumps({"pebble": {**self._config(authority), **pebble}}))

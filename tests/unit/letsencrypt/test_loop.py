@@ -15,6 +15,7 @@ from letsencrypt.certonly import PRODUCTION, STAGING, Directory
 from letsencrypt.control import Control, Order, Verb
 from letsencrypt.discovery import Discovery, source_of
 from letsencrypt.issuer import RESYNC, Issuer, Report
+from letsencrypt.issuers import Issuers
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
 from letsencrypt.settings import load
@@ -107,7 +108,7 @@ class House:
         self.discovery = Discovery(WantedFile(self.path), admission, self.clock.now)
         self.loop = Loop(
             self.discovery.lineages,
-            lambda directory: FakeIssuer(self.journal, self.clock, directory.host.partition("-")[2][:7]),
+            Issuers(lambda directory: FakeIssuer(self.journal, self.clock, directory.host.partition("-")[2][:7])),
             lambda: self.known.append(self.discovery.names()),
             self.clock,
             self.clock.promises.append,

@@ -1,0 +1,67 @@
+"""One issuer for each ACME server, made when it is first needed, and each lineage with those whose turn it is."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from letsencrypt.certonly import Directory
+from letsencrypt.discovery import Lineages
+from letsencrypt.issuer import Issuer, Report
+from letsencrypt.succession import Succession
+from letsencrypt.timetable import Obstacle
+
+
+class Issuers:
+    """All of them, in the order in which they were first needed."""
+
+    def __init__(self, issuer_of: Callable[[Directory], Issuer], succession: Succession | None = None) -> None:
+        self._issuer_of = issuer_of
+        self._succession = succession
+        self._issuers: dict[Directory, Issuer] = {}
+        self._wanted: Lineages = {}
+        self._shared: Lineages = {}
+
+    def __iter__(self) -> Iterator[Issuer]:
+        """Each of them."""
+        return iter(tuple(self._issuers.values()))
+
+    def want(self, lineages: Lineages) -> None:
+        """Have *lineages* looked after from now on, and no others."""
+        self._wanted = lineages
+        self._share()
+        for directory, issuer in self._issuers.items():
+            issuer.want(self._shared[directory])
+
+    def cycle(self) -> Iterator[Report]:
+        """Let one after another look after what is its own; what the one could not do is the next one's turn."""
+        done: set[Directory] = set()
+        is_over = True
+        while left := [directory for directory in self._issuers if directory not in done]:
+            yield self._issuers[left[0]].cycle()
+            done.add(left[0])
+            changed = self._changed()
+            is_over = is_over and done.isdisjoint(changed)
+        if not is_over:
+            # Whose turn it became after its own cycle is not to wait for the next look of the others.
+            yield Report((), timedelta())
+
+    def _changed(self) -> set[Directory]:
+        """Share anew; those that have something to look after now that they had not before."""
+        before = self._shared
+        self._share()
+        more: set[Directory] = set()
+        for directory, lineages in self._shared.items():
+            if lineages != before.get(directory, ()):
+                self._issuers[directory].want(lineages)
+                more |= {directory} if set(lineages) - set(before.get(directory, ())) else set()
+        return more
+
+    def _share(self) -> None:
+        """Settle who looks after what, which may be nothing."""
+        shared = self._succession.share(self._wanted, self._obstacle) if self._succession else self._wanted
+        for directory in shared:
+            if directory not in self._issuers:
+                self._issuers[directory] = self._issuer_of(directory)
+        self._shared = {directory: shared.get(directory, ()) for directory in self._issuers}
+
+    def _obstacle(self, directory: Directory, name: str) -> Obstacle | None:
+        return self._issuers[directory].obstacle(name) if directory in self._issuers else None
