@@ -37,7 +37,9 @@ def _parse_keys(text: object) -> tuple[str, ...]:
 
 def _check_pairs(keys: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
     """Each key needs its identifier, each identifier its key, and both a server."""
-    servers, identifiers = info.data.get("fallback_urls", ()), info.data.get("fallback_eab_kid", ())
+    if not {"fallback_urls", "fallback_eab_kid"} <= info.data.keys():
+        return keys
+    servers, identifiers = info.data["fallback_urls"], info.data["fallback_eab_kid"]
     if [bool(key) for key in keys] != [bool(identifier) for identifier in identifiers]:
         raise ValueError("it does not have one key for each of ACME_FALLBACK_EAB_KID")
     if len(keys) > len(servers):
