@@ -62,7 +62,7 @@ def take_turns(lineage: Lineage, tiers: Sequence[Tier], now: datetime) -> Turn:
     """Whose turn it is for *lineage*; *tiers* are the servers in line, the first of them the operator's choice."""
     serves = best_place(lineage, tiers, now)
     best = None if serves is None else tiers[serves]
-    urgent = best is None or not is_exact(best, lineage) or _in_last_part(best.held, now)
+    urgent = best is None or not is_whole(best, lineage) or _in_last_part(best.held, now)
     if serves and not urgent and not tiers[serves].due:
         return Turn(frozenset(), serves)
     last = 0
@@ -79,14 +79,14 @@ def best_place(lineage: Lineage, tiers: Sequence[Tier], now: datetime) -> int | 
         assert held is not None
         covered = sum(map(held.covers, lineage.identifiers))
         is_healthy = not tiers[place].due and not _in_last_part(held, now)
-        return is_exact(tiers[place], lineage), covered, is_healthy, held.not_before.timestamp()
+        return is_whole(tiers[place], lineage), covered, is_healthy, held.not_before.timestamp()
 
     return max((place for place, tier in enumerate(tiers) if tier.held), key=rank, default=None)
 
 
-def is_exact(tier: Tier, lineage: Lineage) -> bool:
-    """Whether what is held is for the wanted names and no others."""
-    return tier.held is not None and tier.held.identifiers == frozenset(lineage.identifiers)
+def is_whole(tier: Tier, lineage: Lineage) -> bool:
+    """Whether what is held has all the wanted names; more do no harm until it is due."""
+    return tier.held is not None and tier.held.identifiers >= frozenset(lineage.identifiers)
 
 
 def _in_last_part(held: Bundle | None, now: datetime) -> bool:

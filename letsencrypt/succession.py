@@ -10,7 +10,7 @@ from typing import Protocol
 from letsencrypt.certonly import Directory
 from letsencrypt.discovery import Lineages
 from letsencrypt.edges import CertbotRunner, Edges, Publisher
-from letsencrypt.fallback import OWN_FAULT, Tier, Turn, best_place, is_exact, take_turns
+from letsencrypt.fallback import OWN_FAULT, Tier, Turn, best_place, is_whole, take_turns
 from letsencrypt.fallback_servers import FallbackServer
 from letsencrypt.lineages import Lineage
 from letsencrypt.preflight_gate import Clearance
@@ -163,7 +163,7 @@ class Succession:
             tiers = self._tiers(lineage)
             if self._only_looks(directory, lineage):
                 # Nothing is ordered, so no name needs a look, unless certbot would take other names for a change.
-                return Clearance(lineage if is_exact(tiers[self._line.index(directory)], lineage) else None)
+                return Clearance(lineage if is_whole(tiers[self._line.index(directory)], lineage) else None)
             place = best_place(lineage, tiers, now) if lineage.name in self._turns else None
             return look(lineage, held if place is None else tiers[place].held, now)
 

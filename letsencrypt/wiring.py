@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from letsencrypt.adoption import AdoptingCheckup
 from letsencrypt.budget import limits_of
 from letsencrypt.certonly import (
     PRODUCTION,
@@ -15,7 +16,6 @@ from letsencrypt.certonly import (
     rehearsal,
     rehearsal_folders,
 )
-from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import Edges
@@ -69,9 +69,10 @@ def wire(
             aside.work.mkdir(parents=True, exist_ok=True)
             return certbot.run(rehearsal(lineage, elsewhere, aside, settings.email), aside.work)
 
+        checkup = AdoptingCheckup(folders, directory, names, now)
         edges = Edges(
-            certbot=run_certbot,
-            checkup=Checkup(folders, directory, names, now),
+            certbot=checkup.keeping(run_certbot),
+            checkup=checkup,
             publisher=Publisher(config, settings.certs_folder, now),
             load_balancer=load_balancer,
             sleep=wakeup,
