@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from letsencrypt.certonly import PRODUCTION, STAGING, Directory, parse_directory
 from letsencrypt.lineages import Lineage, lineage_name
+from letsencrypt.option_checks import objection_to
 from letsencrypt.wanted import Request
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.tls.names import Identifier, is_wildcard, parse_identifier
@@ -84,6 +85,13 @@ class Admission:
     """Where certificates come from unless a container says otherwise."""
     allowed: Allowed = Allowed()
     servers: frozenset[Directory] = frozenset()
+    words: tuple[str, ...] = ()
+    """OPTIONS."""
+
+    def objection(self, lineage: Lineage, directory: Directory) -> str:
+        """Why *lineage* cannot be had from *directory* with the options that are given; empty if it may be."""
+        words = (*self.words, *lineage.words)
+        return objection_to(lineage, words) if directory.url in _LETS_ENCRYPT else ""
 
     def admit(self, requests: Iterable[Request]) -> tuple[Mapping[str, Wish], tuple[Skipped, ...]]:
         """The wishes that are granted, by the name of their lineage, and what is refused, for the operator to see.
@@ -122,6 +130,8 @@ class Admission:
             email=request.email,
             services=request.services,
         )
+        if objection := self.objection(lineage, directory):
+            raise ValueError(f"{lineage}: {objection}")
         return {lineage.name: Wish(directory, lineage)}
 
     def _left_to_us(self, request: Request) -> Iterator[Identifier]:

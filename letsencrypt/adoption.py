@@ -5,9 +5,11 @@ nothing of a certificate for the same names under another lineage's name. Neithe
 covers all that is wanted serves until it is due for renewal, and then exactly the wanted names are ordered.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+
+from configobj import ConfigObj  # type: ignore[import-untyped]  # what certbot reads the file with
 
 from letsencrypt.checkup import KINDS, Checkup
 from letsencrypt.edges import CertbotRunner
@@ -21,6 +23,9 @@ from proxy_agent.daemon.files import write_whole
 from proxy_agent.tls.bundle import Bundle, check_issued
 from proxy_agent.tls.names import Identifier
 
+_LAST_PART = 6
+"""In the last sixth of its life a certificate is renewed without advice."""
+_ADVICE = "acme_renewal_info"
 _ONLY_LOOKS = "the certificate is due, and is ordered for the wanted names alone"
 
 
@@ -63,6 +68,24 @@ class AdoptingCheckup(Checkup):
 
         return run_when_due
 
+    def is_overdue(self, lineage: Lineage) -> bool:
+        """Whether the certificate of *lineage* should have been renewed long ago, whatever the CA's advice was.
+
+        An answer with a window after the certificate's end would otherwise be obeyed to the end.
+        """
+        held = self._valid(lineage.name)
+        return held is not None and held.not_after - self.now() < (held.not_after - held.not_before) / _LAST_PART
+
+    def forget_advice(self, lineage: Lineage) -> None:
+        """Have certbot ask for the CA's advice at its next run: it forgets that a renewal was advised, if that failed.
+
+        certbot asks every few hours only, and goes by the lifetime meanwhile (certbot/_internal/renewal.py).
+        """
+        conf = self._read_conf(lineage.name)
+        if conf is not None and conf.pop(_ADVICE, None) is not None:
+            with contextlib.suppress(OperationalError):
+                self._write(conf, lineage.name)
+
     def _adopt(self, lineage: Lineage) -> Iterator[str]:
         own = self._valid(lineage.name)
         if own is not None and _covers(own, lineage):
@@ -96,7 +119,7 @@ class AdoptingCheckup(Checkup):
         return bundle
 
     def _copy(self, source: str, name: str) -> None:
-        """Add what *source* holds to the lineage *name* as its newest version; what a crash leaves of it can be mended."""
+        """Add what *source* holds to the lineage *name* as its newest version; what a crash leaves can be mended."""
         config = self.folders.config
         version = max(self._versions(name), default=0) + 1
         self._archived(name, "cert", version).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -113,10 +136,13 @@ class AdoptingCheckup(Checkup):
         config = self.folders.config
         conf["archive_dir"] = str(config / "archive" / name)
         conf.update({kind: str(config / "live" / name / f"{kind}.pem") for kind in KINDS})
+        self._write(conf, name)
+
+    def _write(self, conf: ConfigObj, name: str) -> None:
         conf.filename = None
         lines: Sequence[bytes | str] = conf.write()
         text = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
-        write_whole(Path(config / "renewal" / f"{name}.conf"), text + b"\n")
+        write_whole(self.folders.config / "renewal" / f"{name}.conf", text + b"\n")
 
 
 def _covers(bundle: Bundle, lineage: Lineage) -> bool:

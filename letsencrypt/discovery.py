@@ -80,8 +80,9 @@ class Discovery:
 
 
 def by_directory(admission: Admission, wishes: Mapping[str, Wish]) -> Lineages:
-    """The lineages of DOMAINS with those of *wishes*, sorted by name after them."""
-    found: dict[Directory, list[Lineage]] = {admission.directory: list(admission.domains)}
+    """The lineages of DOMAINS, but for those that cannot be had, with those of *wishes*, sorted by name after them."""
+    first = admission.directory
+    found = {first: [lineage for lineage in admission.domains if not admission.objection(lineage, first)]}
     for _, wish in sorted(wishes.items()):
         found.setdefault(wish.directory, []).append(wish.lineage)
     return {directory: tuple(lineages) for directory, lineages in found.items()}

@@ -144,7 +144,8 @@ class Settings(FallbackSettings):
     def admission(self) -> Admission:
         """What decides about the wishes of containers."""
         servers = frozenset(self.allowed_servers)
-        return Admission(self.domains.lineages, self.options.directory, self.allowed_domains, servers)
+        words = self.options.words
+        return Admission(self.domains.lineages, self.options.directory, self.allowed_domains, servers, words)
 
     @property
     def fallbacks(self) -> tuple[FallbackServer, ...]:

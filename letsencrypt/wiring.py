@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import datetime
 
 from letsencrypt.adoption import AdoptingCheckup
@@ -32,6 +31,7 @@ from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
 from letsencrypt.records import Permit
 from letsencrypt.runner import Certbot, Outcome
+from letsencrypt.secret_options import run_hidden
 from letsencrypt.settings import Settings
 from letsencrypt.state_file import StateFile, let_go, state_folder
 from letsencrypt.succession import Succession
@@ -57,19 +57,18 @@ def wire(
         options = options_at(settings.options, directory)
         names = frozenset(lineage.name for lineage in settings.domains.lineages)
 
+        checkup = AdoptingCheckup(folders, directory, names, now)
+
         def words(lineage: Lineage) -> list[str]:
             return arguments(succession.lent(directory, lineage), options, folders, settings.email)
 
         def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
-            return certbot.run(words(lineage), work, permit.journal, permit.refusal)
+            command = [*words(lineage), *(["--force-renewal"] if checkup.is_overdue(lineage) else ())]
+            outcome = run_hidden(lambda c: certbot.run(c, work, permit.journal, permit.refusal), command, work)
+            if outcome.failure:
+                checkup.forget_advice(lineage)
+            return outcome
 
-        def rehearse(lineage: Lineage) -> Outcome:
-            aside = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
-            elsewhere = replace(options, directory=Directory(STAGING))
-            aside.work.mkdir(parents=True, exist_ok=True)
-            return certbot.run(rehearsal(lineage, elsewhere, aside, settings.email), aside.work)
-
-        checkup = AdoptingCheckup(folders, directory, names, now)
         edges = Edges(
             certbot=checkup.keeping(run_certbot),
             checkup=checkup,
@@ -82,13 +81,25 @@ def wire(
             now=now,
             random=random,
             preflight=Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset),
-            rehearse=rehearse if directory.url == PRODUCTION else None,
+            rehearse=_rehearsals(settings, certbot) if directory.url == PRODUCTION else None,
         )
         fitted = succession.fitted(directory, edges)
         return Issuer(directory.host, settings.renewal_interval, fitted, limits_of(directory))
 
     let_go(settings.letsencrypt_folder)
     return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now, succession)
+
+
+def _rehearsals(settings: Settings, certbot: Certbot) -> Callable[[Lineage], Outcome]:
+    """Has names validated by the staging server."""
+    aside = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
+    options = options_at(settings.options, Directory(STAGING))
+
+    def rehearse(lineage: Lineage) -> Outcome:
+        aside.work.mkdir(parents=True, exist_ok=True)
+        return certbot.run(rehearsal(lineage, options, aside, settings.email), aside.work)
+
+    return rehearse
 
 
 def _succession(settings: Settings, now: Callable[[], datetime]) -> Succession:
