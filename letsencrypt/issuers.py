@@ -34,14 +34,26 @@ class Issuers:
     def cycle(self) -> Iterator[Report]:
         """Let one after another look after what is its own; what the one could not do is the next one's turn."""
         done: set[Directory] = set()
-        is_over = True
         while left := [directory for directory in self._issuers if directory not in done]:
             yield self._issuers[left[0]].cycle()
             done.add(left[0])
-            changed = self._changed()
-            is_over = is_over and done.isdisjoint(changed)
-        if not is_over:
-            # Whose turn it became after its own cycle is not to wait for the next look of the others.
+            yield from self._soon(done & self._changed())
+
+    def advance(self) -> Iterator[Report]:
+        """Have all conclude what ended, and begin more."""
+        for issuer in self:
+            yield issuer.advance()
+        yield from self._soon(self._changed())
+
+    def settle(self) -> Iterator[Report]:
+        """Have all wait until nothing is under way."""
+        for issuer in self:
+            yield issuer.settle()
+        yield from self._soon(self._changed())
+
+    def _soon(self, changed: set[Directory]) -> Iterator[Report]:
+        """Whose turn it became is not to wait for the next look of the others."""
+        if changed:
             yield Report((), timedelta())
 
     def _changed(self) -> set[Directory]:
@@ -50,9 +62,13 @@ class Issuers:
         self._share()
         more: set[Directory] = set()
         for directory, lineages in self._shared.items():
+            issuer = self._issuers[directory]
             if lineages != before.get(directory, ()):
-                self._issuers[directory].want(lineages)
-                more |= {directory} if set(lineages) - set(before.get(directory, ())) else set()
+                issuer.want(lineages)
+            passed_over = self._succession.passed_over(directory) if self._succession else set()
+            is_due = [issuer.look_now(name) for name in passed_over.difference(issuer.under_way)]
+            if set(lineages) - set(before.get(directory, ())) or any(is_due):
+                more.add(directory)
         return more
 
     def _share(self) -> None:

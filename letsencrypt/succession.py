@@ -72,6 +72,8 @@ class Succession:
         self._turns: Mapping[str, Turn] = {}
         self._due: dict[tuple[Directory, str], str] = {}
         """The certificates that certbot would have renewed, by their fingerprints."""
+        self._passed_over: set[tuple[Directory, str]] = set()
+        """What was due at a look at which it was not that server's turn to order."""
         self._called: dict[str, int] = {}
         """Who was called in for whom, as far as that was said."""
 
@@ -94,6 +96,12 @@ class Succession:
         self._tell(lineages[self._line[0]], before, obstacle)
         own = {each: wanted for each, wanted in lineages.items() if each != self._line[0]}
         return {each: (*own.get(each, ()), *lent) for each, lent in shared.items()}
+
+    def passed_over(self, directory: Directory) -> set[str]:
+        """The lineages that *directory* may order now, but might not when it found them due."""
+        place = self._line.index(directory) if directory in self._line else None
+        passed_over = {name for each, name in tuple(self._passed_over) if each == directory and name in self._turns}
+        return {name for name in passed_over if place in self._turns[name].asked}
 
     def lent(self, directory: Directory, lineage: Lineage) -> Lineage:
         """*lineage* as it is asked for at *directory*."""
@@ -146,12 +154,14 @@ class Succession:
     def _certbot(self, directory: Directory, run: CertbotRunner) -> CertbotRunner:
         def run_in_turn(lineage: Lineage, permit: Permit) -> Outcome:
             if not self._only_looks(directory, lineage):
+                self._passed_over.discard((directory, lineage.name))
                 return run(lineage, permit)
             outcome = run(lineage, replace(permit, refusal=_ONLY_LOOKS))
             held = self._servable(directory, lineage)
             if outcome.failure is not Failure.BUDGET or held is None:
                 return outcome
             self._due[directory, lineage.name] = held.fingerprint
+            self._passed_over.add((directory, lineage.name))
             return Outcome(secs=outcome.secs)
 
         return run_in_turn

@@ -1,6 +1,8 @@
 """The parts of the letsencrypt container, each fitted to what it needs."""
 
+import contextlib
 import hashlib
+import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
 
@@ -15,9 +17,11 @@ from letsencrypt.certonly import (
     rehearsal,
     rehearsal_folders,
 )
+from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
+from letsencrypt.crew import Crew
 from letsencrypt.discovery import source_of
-from letsencrypt.edges import Edges
+from letsencrypt.edges import CertbotRunner, Edges
 from letsencrypt.fallback_servers import options_at
 from letsencrypt.health import Heartbeat
 from letsencrypt.issuer import Issuer
@@ -26,6 +30,7 @@ from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
 from letsencrypt.loop import Loop
+from letsencrypt.places import Places
 from letsencrypt.preflight_command import preflight_of
 from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
@@ -49,6 +54,7 @@ def wire(
     promise = Heartbeat(settings.heartbeat).promise
     succession = _succession(settings, now)
     certbot = Certbot(now)
+    rehearse = _rehearsals(settings, certbot, now)
 
     def issuer_of(directory: Directory) -> Issuer:
         config = directory.config_folder(settings.letsencrypt_folder)
@@ -59,47 +65,32 @@ def wire(
 
         checkup = AdoptingCheckup(folders, directory, names, now)
 
-        def words(lineage: Lineage) -> list[str]:
-            return arguments(succession.lent(directory, lineage), options, folders, settings.email)
+        def words(lineage: Lineage, here: Folders = folders) -> list[str]:
+            return arguments(succession.lent(directory, lineage), options, here, settings.email)
 
-        def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
-            command = [*words(lineage), *(["--force-renewal"] if checkup.is_overdue(lineage) else ())]
-            outcome = run_hidden(lambda c: certbot.run(c, work, permit.journal, permit.refusal), command, work)
-            if outcome.failure:
-                checkup.forget_advice(lineage)
-            return outcome
-
+        gate = Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset)
         edges = Edges(
-            certbot=checkup.keeping(run_certbot),
+            certbot=_running(certbot, checkup, Places(folders), words),
             checkup=checkup,
             publisher=Publisher(config, settings.certs_folder, now),
             load_balancer=load_balancer,
             sleep=wakeup,
+            crew=Crew(wakeup.ring),
             keeper=StateFile(state_folder(directory, settings.letsencrypt_folder)),
             configuration=lambda lineage: digest(words(lineage)),
             promise=promise,
             now=now,
             random=random,
-            preflight=Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset),
-            rehearse=_rehearsals(settings, certbot) if directory.url == PRODUCTION else None,
+            preflight=gate,
+            tell=gate.tell,
+            rehearse=rehearse if directory.url == PRODUCTION else None,
         )
         fitted = succession.fitted(directory, edges)
-        return Issuer(directory.host, settings.renewal_interval, fitted, limits_of(directory))
+        limits = limits_of(directory)
+        return Issuer(directory.host, settings.renewal_interval, fitted, limits, settings.concurrency)
 
     let_go(settings.letsencrypt_folder)
     return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now, succession)
-
-
-def _rehearsals(settings: Settings, certbot: Certbot) -> Callable[[Lineage], Outcome]:
-    """Has names validated by the staging server."""
-    aside = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
-    options = options_at(settings.options, Directory(STAGING))
-
-    def rehearse(lineage: Lineage) -> Outcome:
-        aside.work.mkdir(parents=True, exist_ok=True)
-        return certbot.run(rehearsal(lineage, options, aside, settings.email), aside.work)
-
-    return rehearse
 
 
 def _succession(settings: Settings, now: Callable[[], datetime]) -> Succession:
@@ -129,6 +120,41 @@ def _loop(
         Control(settings.control_folder),
         leftovers.forget,
     )
+
+
+def _running(
+    certbot: Certbot, checkup: AdoptingCheckup, places: Places, words: Callable[[Lineage, Folders], list[str]]
+) -> CertbotRunner:
+    """Has certbot look after a lineage, in one of *places*, with *words* and what the certificate held asks for."""
+
+    def run(lineage: Lineage, permit: Permit) -> Outcome:
+        with places.taken() as here:
+            command = [*words(lineage, here), *(["--force-renewal"] if checkup.is_overdue(lineage) else ())]
+            outcome = run_hidden(
+                lambda c: certbot.run(c, here.work, permit.journal, permit.refusal), command, here.work
+            )
+        if outcome.failure:
+            checkup.forget_advice(lineage)
+        return outcome
+
+    return checkup.keeping(run)
+
+
+def _rehearsals(settings: Settings, certbot: Certbot, now: Callable[[], datetime]) -> Callable[[Lineage], Outcome]:
+    """Has names validated by the staging server; from any thread."""
+    folders = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
+    options = options_at(settings.options, Directory(STAGING))
+    places = Places(folders)
+    checkup = Checkup(folders, options.directory, (), now)
+    first = threading.Lock()
+
+    def rehearse(lineage: Lineage) -> Outcome:
+        # Who finds no account registers one, so no two may look for it at a time.
+        alone = contextlib.nullcontext() if checkup.registered() else first
+        with alone, places.taken() as here:
+            return certbot.run(rehearsal(lineage, options, here, settings.email), here.work)
+
+    return rehearse
 
 
 def digest(words: Iterable[str]) -> str:

@@ -8,8 +8,9 @@ import pytest
 
 from letsencrypt.certonly import Directory
 from letsencrypt.control import Verb
+from letsencrypt.issuer import Report
 from letsencrypt.status import read_status
-from tests.acme.container import Container
+from tests.acme.container import Container, Patient
 from tests.acme.pebble import LOOPBACK, Authorities, Authority, Dns, Trust
 from tests.ports import free_port
 
@@ -29,6 +30,13 @@ def at(port: int) -> str:
     return f"--server https://{LOOPBACK}:{port}/dir"
 
 
+def look(loop: Patient) -> Report:
+    """Cycle until nobody's turn comes by what the last cycle showed."""
+    while (report := loop.cycle()).pause == timedelta():
+        pass
+    return report
+
+
 def test_while_the_first_is_down_another_issues_and_is_kept_until_its_renewal(
     container: Container, authorities: Authorities, fallback: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -39,7 +47,7 @@ def test_while_the_first_is_down_another_issues_and_is_kept_until_its_renewal(
     container.settings = {"ACME_FALLBACK_SERVER": fallback.directory}
     port, orders = free_port(), fallback.orders()
     with container.started("one.example", at(port)) as loop:
-        loop.cycle()
+        look(loop)
         rescued = container.published("one.example")
         fallback.verify(rescued.pem, "one.example")
         first = authorities.start(port)
@@ -79,7 +87,7 @@ def test_a_certificate_that_lasts_waits_for_the_first(
         container.cycle("lasting.example", first)
     kept, orders = container.published("lasting.example"), fallback.orders()
     with container.started("lasting.example; late.example", at(first.port)) as loop:
-        loop.cycle()
+        look(loop)
     assert fallback.orders() == orders + 1
     fallback.verify(container.published("late.example").pem, "late.example")
     assert container.published("lasting.example") == kept
@@ -100,7 +108,7 @@ def test_the_line_goes_on_where_the_fallback_fails_too(
         "ACME_FALLBACK_EMAIL": "elsewhere@example.com",
     }
     with container.started("far.example", f"{at(free_port())} --eab-kid=other --eab-hmac-key=b3RoZXI") as loop:
-        loop.cycle()
+        look(loop)
     last.verify(container.published("far.example").pem, "far.example")
     assert (Directory(last.directory, KID).config_folder(container.letsencrypt) / "live" / "far.example").is_dir()
     assert HMAC_KEY not in caplog.text
@@ -131,17 +139,16 @@ def test_the_fallback_renews_what_is_about_to_expire_while_the_first_stays_down(
     port, orders = free_port(), fallback.orders()
     options = f"{at(port)} --required-profile classic"
 
-    def look() -> int:
+    def served() -> int:
         with container.started("due.example", options) as loop:
-            while loop.cycle().pause == timedelta():
-                pass
+            look(loop)
         return container.published("due.example").serial
 
-    first = look()
+    first = served()
     fallback.advise_renewal_now(container.published("due.example").pem)
     container.ahead = timedelta(days=70)
-    assert look() == first
+    assert served() == first
     assert fallback.orders() == orders + 1
     container.ahead = timedelta(days=80)
-    assert look() != first
+    assert served() != first
     assert fallback.orders() == orders + 2
