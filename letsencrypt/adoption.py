@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from configobj import ConfigObj  # type: ignore[import-untyped]  # what certbot reads the file with
 
+from letsencrypt.certonly import LETS_ENCRYPT
 from letsencrypt.checkup import KINDS, Checkup
 from letsencrypt.edges import CertbotRunner
 from letsencrypt.lineages import Lineage
@@ -67,6 +68,13 @@ class AdoptingCheckup(Checkup):
             return outcome
 
         return run_when_due
+
+    def is_exempt(self, name: str) -> bool:
+        """Whether the order for a lineage says which certificate it replaces (replaces.py), to a CA that honours it.
+
+        That is known of Let's Encrypt (https://letsencrypt.org/docs/rate-limits/#arirenewals).
+        """
+        return self.directory.url in LETS_ENCRYPT and self._valid(name) is not None
 
     def is_overdue(self, lineage: Lineage) -> bool:
         """Whether the certificate of *lineage* should have been renewed long ago, whatever the CA's advice was.

@@ -22,6 +22,7 @@ ACCEPTS = "further options of 'certbot certonly' as in a shell: --staging --key-
 PRODUCTION = "https://acme-v02.api.letsencrypt.org/directory"
 STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 """Let's Encrypt's directories (https://letsencrypt.org/docs/acme-protocol-updates/)."""
+LETS_ENCRYPT = frozenset({PRODUCTION, STAGING})
 
 _STAGING_OPTIONS = frozenset({"--staging", "--test-cert"})
 _BY_HTTP = "names are always validated over HTTP through the load balancer; leave it out"

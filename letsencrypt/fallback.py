@@ -11,7 +11,7 @@ from datetime import datetime
 
 from letsencrypt.lineages import Lineage
 from letsencrypt.schedule import Failure
-from letsencrypt.timetable import Obstacle
+from letsencrypt.standing import Obstacle
 from proxy_agent.tls.bundle import Bundle
 
 OWN_FAULT = frozenset(

@@ -15,7 +15,7 @@ from letsencrypt.records import Records
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.sentences import Sentences
-from letsencrypt.timetable import Obstacle
+from letsencrypt.standing import Obstacle
 from proxy_agent.daemon.errors import OperationalError
 
 RESYNC = timedelta(minutes=5)
@@ -47,6 +47,7 @@ class Issuer:
         self._sentences = Sentences()
         self._records = Records(edges.keeper, host, edges.now, edges.random, limits)
         self._timetable = self._records.timetable
+        self._timetable.is_exempt = edges.is_exempt
         self._publishing = Publishing(host, edges.publisher, self._sentences)
         self._conclusions = Conclusions(host, interval, edges, self._records, self._publishing, self._sentences)
         self._attempts = Attempts(at_a_time, edges, self._records, self._publishing, self._conclusions, self._sentences)

@@ -6,8 +6,8 @@ from datetime import timedelta
 from letsencrypt.certonly import Directory
 from letsencrypt.discovery import Lineages
 from letsencrypt.issuer import Issuer, Report
+from letsencrypt.standing import Obstacle
 from letsencrypt.succession import Succession
-from letsencrypt.timetable import Obstacle
 
 
 class Issuers:

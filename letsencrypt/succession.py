@@ -17,7 +17,7 @@ from letsencrypt.preflight_gate import Clearance
 from letsencrypt.records import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
-from letsencrypt.timetable import Obstacle
+from letsencrypt.standing import Obstacle
 from proxy_agent.tls.bundle import Bundle
 
 log = logging.getLogger(__name__)

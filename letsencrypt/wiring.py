@@ -72,6 +72,7 @@ def wire(
         edges = Edges(
             certbot=_running(certbot, checkup, Places(folders), words),
             checkup=checkup,
+            is_exempt=checkup.is_exempt,
             publisher=Publisher(config, settings.certs_folder, now),
             load_balancer=load_balancer,
             sleep=wakeup,

@@ -9,7 +9,7 @@ import pytest
 from letsencrypt.fallback import OWN_FAULT, Tier, take_turns
 from letsencrypt.lineages import parse_domains
 from letsencrypt.schedule import Failure
-from letsencrypt.timetable import Obstacle
+from letsencrypt.standing import Obstacle
 from proxy_agent.tls.bundle import Bundle
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
 

@@ -15,7 +15,8 @@ from letsencrypt.schedule import (
     next_look,
     parse_retry_after,
 )
-from letsencrypt.timetable import Ask, Timetable
+from letsencrypt.standing import Ask
+from letsencrypt.timetable import Timetable
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

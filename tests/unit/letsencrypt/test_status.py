@@ -13,10 +13,10 @@ from letsencrypt.certonly import Directory
 from letsencrypt.control import Control, Order, Verb
 from letsencrypt.health import Heartbeat
 from letsencrypt.schedule import Failure
+from letsencrypt.standing import Standing
 from letsencrypt.state import Record, State
 from letsencrypt.state_file import StateFile, state_folder
 from letsencrypt.status import read_status
-from letsencrypt.timetable import Standing
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue, keep
 
 LATER = NOW + timedelta(hours=12)
