@@ -121,7 +121,8 @@ class Succession:
 
     def _turn(self, lineage: Lineage, obstacle: ObstacleOf) -> Turn:
         first = obstacle(self._line[0], lineage.name)
-        if self._nobody_came_in(lineage) and (first is None or first.failure not in OWN_FAULT):
+        is_well = first is None or first.failure not in OWN_FAULT
+        if is_well and lineage.name not in self._called and self._nobody_came_in(lineage):
             return Turn(frozenset({0}))
         return take_turns(lineage, self._tiers(lineage, obstacle), self._now())
 
