@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 POLL = timedelta(seconds=1)
 """How often a sleep is interrupted to see whether anything is wanted anew: a look at one file."""
 
+TIDY_PAUSE = timedelta(seconds=2)
+"""After what ended is seen to, at least: hundreds may end in a minute."""
+
 
 class Sleep(Protocol):
     """proxy_agent.daemon.wakeup.Wakeup."""
@@ -66,6 +69,7 @@ class Loop:
         self._inbox = inbox
         self._forget = forget
         self._lineages: Lineages = {}
+        self._tidied = now()
         self._held_back: tuple[Order, ...] = ()
         """Wishes about lineages that have an attempt under way."""
 
@@ -81,7 +85,9 @@ class Loop:
 
     def settle(self) -> Report:
         """Wait until nothing is under way; what came of it."""
-        return _sum(list(self._issuers.settle()))
+        report = _sum(list(self._issuers.settle()))
+        self._tidy()
+        return report
 
     def cycle(self) -> Report:
         """See what is wanted, and begin to look after all of it that is due."""
@@ -94,6 +100,7 @@ class Loop:
                 log.info("%s", self._obey(order))
         reports = list(self._issuers.cycle())
         self._tidy()
+        self._tidied = self._now()
         return _sum(reports)
 
     def _is_busy(self, name: str) -> bool:
@@ -118,6 +125,7 @@ class Loop:
         What ends meanwhile is concluded, and its place given to another.
         """
         end = self._now() + pause
+        untidy = False
         while not self._sleep.stopping and not self._has_wish and self._wanted() == self._lineages:
             left = end - self._now()
             if left <= timedelta():
@@ -129,6 +137,10 @@ class Loop:
                 pause = _sum(list(self._issuers.advance())).pause
                 self._promise(pause)
                 end = min(end, self._now() + pause)
+            untidy |= bool(reasons)
+            if untidy and self._now() - self._tidied >= TIDY_PAUSE:
+                self._tidy()
+                self._tidied, untidy = self._now(), False
         return frozenset()
 
     @property

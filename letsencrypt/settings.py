@@ -15,6 +15,8 @@ from letsencrypt.fallback_servers import FallbackServer
 from letsencrypt.lineages import Wanted, parse_domains
 from letsencrypt.preflight import Mode
 from letsencrypt.settings_fallback import FallbackSettings, parse_email
+from letsencrypt.settings_notify import NotifySettings
+from letsencrypt.watch import Listeners
 from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.log import LogFormat
 
@@ -41,7 +43,7 @@ def _parse_servers(text: object) -> tuple[Directory, ...]:
     return parse_servers(str(text))
 
 
-class Settings(FallbackSettings):
+class Settings(FallbackSettings, NotifySettings):
     """What the letsencrypt container is told; one field for each variable, in the order of the manual."""
 
     domains: Annotated[Wanted, PlainValidator(_parse_domains)] = Field(
@@ -163,6 +165,18 @@ class Settings(FallbackSettings):
         if first == certonly.STAGING:
             return ()
         return tuple(server for server in self.fallback_servers if server.directory.url != first)
+
+    @property
+    def listeners(self) -> Listeners:
+        """Who is told of events."""
+        return Listeners(
+            urls=tuple(url.get_secret_value() for url in self.notify_urls),
+            url_file=self.notify_url_file,
+            kinds=self.notify_events,
+            program=self.notify_exec or "",
+            log_format=self.log_format,
+            log_level=self.log_level,
+        )
 
     @property
     def webroot(self) -> Path:
