@@ -124,6 +124,13 @@ def tell_settings(settings: Settings) -> None:
         log.warning("DOMAINS: skipped %s.", skipped)
     for refused in settings.options.refused:
         log.error("%s. No certificate is ordered until OPTIONS is changed.", refused)
+    for lineage in settings.domains.lineages:
+        if objection := settings.admission.objection(lineage, settings.options.directory):
+            log.error("DOMAINS: no certificate is ordered for %s. %s.", lineage, objection)
+    if len(settings.fallbacks) < len(settings.fallback_servers):
+        log.warning(
+            "ACME_FALLBACK_SERVER: not used with --staging, and a server that OPTIONS names already is left out of it."
+        )
     if not settings.domains.lineages and settings.auto_domains:
         log.info(
             "DOMAINS is not set: certificates are obtained for the VIRTUAL_HOST names of containers, as they start."

@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from letsencrypt.certonly import PRODUCTION, STAGING, Directory, parse_directory
+from letsencrypt.certonly import LETS_ENCRYPT, STAGING, Directory, parse_directory
 from letsencrypt.lineages import Lineage, lineage_name
+from letsencrypt.option_checks import objection_to
 from letsencrypt.wanted import Request
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.tls.names import Identifier, is_wildcard, parse_identifier
@@ -13,7 +14,6 @@ from proxy_agent.tls.names import Identifier, is_wildcard, parse_identifier
 ACCEPTS_DOMAINS = "names separated by commas; *.example.com is all below example.com, .example.com that name too"
 ACCEPTS_SERVERS = "addresses of ACME directories, separated by commas"
 
-_LETS_ENCRYPT = frozenset({PRODUCTION, STAGING})
 _SECOND_LINEAGE = re.compile(r".*-\d{4}")
 _KEY_OPTIONS = {
     "ec-256": ("--key-type", "ecdsa", "--elliptic-curve", "secp256r1"),
@@ -86,12 +86,19 @@ class Admission:
     servers: frozenset[Directory] = frozenset()
     commanded: tuple[Wish, ...] = ()
     """What the operator asked for by a command, which no container needs to ask for either."""
+    words: tuple[str, ...] = ()
+    """OPTIONS."""
 
     @property
     def ours(self) -> frozenset[Identifier]:
         """The names that are looked after whatever containers want."""
         lineages = (*self.domains, *(wish.lineage for wish in self.commanded))
         return frozenset(name for lineage in lineages for name in lineage.identifiers)
+
+    def objection(self, lineage: Lineage, directory: Directory) -> str:
+        """Why *lineage* cannot be had from *directory* with the options that are given; empty if it may be."""
+        words = (*self.words, *lineage.words)
+        return objection_to(lineage, words) if directory.url in LETS_ENCRYPT else ""
 
     def admit(self, requests: Iterable[Request]) -> tuple[Mapping[str, Wish], tuple[Skipped, ...]]:
         """The wishes that are granted, by the name of their lineage, and what is refused, for the operator to see.
@@ -130,6 +137,8 @@ class Admission:
             email=request.email,
             services=request.services,
         )
+        if objection := self.objection(lineage, directory):
+            raise ValueError(f"{lineage}: {objection}")
         return {lineage.name: Wish(directory, lineage)}
 
     def _left_to_us(self, request: Request) -> Iterator[Identifier]:
@@ -146,14 +155,14 @@ class Admission:
     def _directory_of(self, request: Request) -> Directory:
         url = STAGING if request.staging else request.server or self.directory.url
         allowed = {directory.url for directory in (self.directory, *self.servers)}
-        if not _LETS_ENCRYPT.isdisjoint(allowed):
+        if not LETS_ENCRYPT.isdisjoint(allowed):
             # Who trusts Let's Encrypt may rehearse there.
             allowed.add(STAGING)
         if url not in allowed:
             names = ", ".join(request.names)
             raise ValueError(f"{names}: the ACME server {url} is neither this stack's nor in ALLOWED_ACME_SERVERS")
         # Let's Encrypt knows no external accounts, and each further one of ours there counts against its limits.
-        brings_account = request.eab_hmac_key and url not in _LETS_ENCRYPT
+        brings_account = request.eab_hmac_key and url not in LETS_ENCRYPT
         return Directory(url, request.eab_kid or "" if brings_account else "")
 
 

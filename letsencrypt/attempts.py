@@ -115,14 +115,12 @@ class Attempts:
                 return any_ended
             any_ended = True
 
-    @property
-    def _ending(self) -> bool:
-        """Whether nothing more is begun; what waits is due again when that is over."""
-        return self._edges.sleep.stopping or self._timetable.held_up
+    def _ending(self, lineage: Lineage) -> bool:
+        """Whether nothing more is begun for *lineage*; it is due again when that is over."""
+        return self._edges.sleep.stopping or self._timetable.holds_up(lineage.name)
 
     def _begin_queued(self) -> None:
-        if self._ending:
-            self._queue.clear()
+        self._queue = [lineage for lineage in self._queue if not self._ending(lineage)]
         while self._queue and len(self._begun) < self._size and not self._is_tried():
             self._begin(self._queue.pop(0))
 
@@ -177,7 +175,7 @@ class Attempts:
         if self._unknown and not self._running:
             self._register_anew(*self._unknown)
         for attempt in list(self._cleared):
-            if self._ending:
+            if self._ending(attempt.lineage):
                 self._cleared.remove(attempt)
                 self._end(attempt)
             elif self._may_run() and self._is_ready(attempt):

@@ -30,6 +30,7 @@ from letsencrypt.certbot_seams import (
     listen,
     share_config_folder,
 )
+from letsencrypt.replaces import replace_held
 
 
 def run(arguments: Sequence[str], report: Report, note: Callable[[str], None], refusal: str = "") -> None:
@@ -39,6 +40,7 @@ def run(arguments: Sequence[str], report: Report, note: Callable[[str], None], r
     may prevent it. Where there is a *refusal*, nothing is ordered.
     """
     started = time.monotonic()
+    replace_held(arguments)
     listen(report, note, refusal)
     share_config_folder(arguments)
     try:

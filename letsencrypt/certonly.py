@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from letsencrypt.lineages import Lineage
+from letsencrypt.option_checks import objections
 from proxy_agent.daemon.errors import Skipped
 
 ACCEPTS = "further options of 'certbot certonly' as in a shell: --staging --key-type rsa"
@@ -21,6 +22,7 @@ ACCEPTS = "further options of 'certbot certonly' as in a shell: --staging --key-
 PRODUCTION = "https://acme-v02.api.letsencrypt.org/directory"
 STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 """Let's Encrypt's directories (https://letsencrypt.org/docs/acme-protocol-updates/)."""
+LETS_ENCRYPT = frozenset({PRODUCTION, STAGING})
 
 _STAGING_OPTIONS = frozenset({"--staging", "--test-cert"})
 _BY_HTTP = "names are always validated over HTTP through the load balancer; leave it out"
@@ -29,6 +31,10 @@ _BY_FOLDER = "the folders are the container's own; mount a volume there instead"
 _BY_RENEWAL = "it would spend the CA's rate limit at every look; certificates are renewed when the CA advises"
 _BY_KEY = "certbot makes the private key itself, because the load balancer needs both; leave it out"
 _BY_HAND = "nobody can answer questions here; leave it out"
+_NO_OCSP = (
+    "Let's Encrypt ended OCSP in 2025, so nothing could be stapled, and browsers would reject the certificate; "
+    "leave it out"
+)
 _PRINTS = "it prints and orders nothing; run it with: docker compose exec letsencrypt certbot"
 
 _OURS = {
@@ -42,6 +48,7 @@ _OURS = {
     **dict.fromkeys(("--csr", "--key-path", "--cert-path", "--fullchain-path", "--chain-path"), _BY_KEY),
     "--dry-run": "it saves no certificate; to try without spending rate limits use --staging",
     **dict.fromkeys(("--force-renewal", "--renew-by-default", "--duplicate"), _BY_RENEWAL),
+    **dict.fromkeys(("--must-staple", "--staple-ocsp"), _NO_OCSP),
     "--allow-subset-of-names": "certbot would order anew at every look; give such names a certificate of their own",
     "--no-autorenew": "the certificate would expire; leave it out",
     **dict.fromkeys(("--force-interactive", "--debug-challenges"), _BY_HAND),
@@ -121,6 +128,7 @@ def parse_options(text: str) -> Options:
         return Options(refused=(Skipped("OPTIONS", f"it cannot be read as shell words: {str(error).lower()}"),))
     refused = [Skipped(f"OPTIONS {name}", reason) for name, reason in _refusals(words)]
     rest, servers, staging = _without_server(words)
+    refused += [Skipped(f"OPTIONS {name}", reason) for name, reason in objections(rest)]
     if staging and servers:
         refused.append(Skipped("OPTIONS --staging", "--server is given too, and they name two servers; keep one"))
     url = servers[-1] if servers else STAGING if staging else PRODUCTION

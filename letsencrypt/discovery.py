@@ -104,8 +104,9 @@ class Discovery:
 
 
 def by_directory(admission: Admission, wishes: Mapping[str, Wish]) -> Lineages:
-    """The lineages of DOMAINS, those of commands, and those of *wishes*, sorted by name after them."""
-    found: dict[Directory, list[Lineage]] = {admission.directory: list(admission.domains)}
+    """The lineages of DOMAINS, but for those that cannot be had, then those of commands and those of *wishes*."""
+    first = admission.directory
+    found = {first: [lineage for lineage in admission.domains if not admission.objection(lineage, first)]}
     for wish in (*admission.commanded, *(wish for _, wish in sorted(wishes.items()))):
         found.setdefault(wish.directory, []).append(wish.lineage)
     return {directory: tuple(lineages) for directory, lineages in found.items()}

@@ -88,6 +88,11 @@ class Sleep(Protocol):
         ...
 
 
+def never(_name: str) -> bool:
+    """Where nobody is exempt from anything."""
+    return False
+
+
 @dataclass(frozen=True)
 class Edges:
     """Everything outside that an issuer needs."""
@@ -109,5 +114,7 @@ class Edges:
     """Has another server validate the names, where failures cost nothing and nothing is issued."""
     preflight: Callable[[Lineage, Bundle | None, datetime], Clearance] = cleared
     """What to order of a lineage, of which so much is held, after a look at its names; done aside."""
+    is_exempt: Callable[[str], bool] = never
+    """Whether the CA counts an order for this lineage in none of its limits."""
     tell: Callable[[Lineage, Clearance], None] = untold
     """Says what was seen in that look."""

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from letsencrypt.expiry import Nearness
-from letsencrypt.timetable import Standing
+from letsencrypt.standing import Standing
 
 
 class Kind(StrEnum):

@@ -15,6 +15,7 @@ from letsencrypt.records import Records
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.sentences import Sentences
+from letsencrypt.standing import Obstacle
 from proxy_agent.daemon.errors import OperationalError
 
 RESYNC = timedelta(minutes=5)
@@ -46,6 +47,7 @@ class Issuer:
         self._sentences = Sentences()
         self._records = Records(edges.keeper, host, edges.now, edges.random, limits)
         self._timetable = self._records.timetable
+        self._timetable.is_exempt = edges.is_exempt
         self._publishing = Publishing(host, edges.publisher, self._sentences)
         self._conclusions = Conclusions(host, interval, edges, self._records, self._publishing, self._sentences)
         self._attempts = Attempts(at_a_time, edges, self._records, self._publishing, self._conclusions, self._sentences)
@@ -86,6 +88,14 @@ class Issuer:
     def forget(self, name: str) -> None:
         """Remember nothing more of the lineage *name*, which nobody wants; what the CA counts stays counted."""
         self._records.forget(name)
+
+    def look_now(self, name: str) -> bool:
+        """Look at the lineage *name* in the next cycle, unless it waits after a failure; whether that is sooner."""
+        return self._timetable.look_now(name)
+
+    def obstacle(self, name: str) -> Obstacle | None:
+        """What the lineage *name* waits for after something failed."""
+        return self._timetable.obstacle(name)
 
     @property
     def names(self) -> Collection[str]:

@@ -1,7 +1,7 @@
 """Published certificates that nobody wants any more: they stay as long as they are valid, and then go."""
 
 import logging
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
@@ -27,13 +27,17 @@ class Leftovers:
         self._notices = Notices(log)
 
     def withdraw(self, wanted: Set[Identifier] | None) -> None:
-        """Remove the bundles that expired KEPT ago and cover nothing that is *wanted*; none where that is not known.
+        """Remove the bundles that expired KEPT ago; none where it is not known what is *wanted*.
+
+        One that is all there is for a wanted name stays.
 
         certbot keeps the lineages all the same, and a host that comes back gets a certificate as if it were new.
         """
         problems: list[str] = []
-        for path, bundle in self._expired() if wanted is not None else ():
-            if any(bundle.covers(name) for name in wanted or ()):
+        expired = list(self._expired()) if wanted is not None else []
+        served = self._served(wanted or ()) if expired else frozenset()
+        for path, bundle in expired:
+            if any(bundle.covers(name) for name in wanted or () if name not in served):
                 continue
             try:
                 path.unlink(missing_ok=True)
@@ -72,13 +76,20 @@ class Leftovers:
     def _configs(self) -> list[Path]:
         return [self._root, *sorted(self._root.glob("directories/*"))]
 
-    def _expired(self) -> Iterator[tuple[Path, Bundle]]:
+    def _served(self, names: Iterable[Identifier]) -> frozenset[Identifier]:
+        """Those of *names* that a published certificate is valid for."""
+        valid = [bundle for _, bundle in self._published() if bundle.not_after > self._now()]
+        return frozenset(name for name in names if any(bundle.covers(name) for bundle in valid))
+
+    def _published(self) -> Iterator[tuple[Path, Bundle]]:
         for path in sorted(self._certs.glob("*.pem")):
-            if not any((config / "live" / path.stem).is_dir() for config in self._configs()):
-                continue
             try:
-                bundle = parse_bundle(path.stem, path.read_bytes())
+                yield path, parse_bundle(path.stem, path.read_bytes())
             except (OSError, ValueError):
                 continue
-            if bundle.not_after + KEPT < self._now():
+
+    def _expired(self) -> Iterator[tuple[Path, Bundle]]:
+        for path, bundle in self._published():
+            is_ours = any((config / "live" / path.stem).is_dir() for config in self._configs())
+            if is_ours and bundle.not_after + KEPT < self._now():
                 yield path, bundle

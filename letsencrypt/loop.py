@@ -4,10 +4,10 @@ from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from letsencrypt.certonly import Directory
 from letsencrypt.crew import RING
 from letsencrypt.discovery import Lineages
 from letsencrypt.issuer import RESYNC, Issuer, Report
+from letsencrypt.issuers import Issuers
 
 POLL = timedelta(seconds=1)
 """How often a sleep is interrupted to see whether anything is wanted anew: a look at one file."""
@@ -56,7 +56,7 @@ class Loop:
     def __init__(
         self,
         wanted: Callable[[], Lineages],
-        issuer_of: Callable[[Directory], Issuer],
+        issuers: Issuers,
         tidy: Callable[[], None],
         sleep: Sleep,
         promise: Callable[[timedelta | None], None],
@@ -64,13 +64,12 @@ class Loop:
         desk: Desk,
     ) -> None:
         self._wanted = wanted
-        self._issuer_of = issuer_of
+        self._issuers = issuers
         self._tidy = tidy
         self._sleep = sleep
         self._promise = promise
         self._now = now
         self._desk = desk
-        self._issuers: dict[Directory, Issuer] = {}
         self._lineages: Lineages = {}
         self._tidied = now()
 
@@ -80,13 +79,13 @@ class Loop:
             report = self.cycle()
             self._promise(report.pause)
             if "SIGHUP" in self._rest(report.pause):
-                for issuer in self._issuers.values():
+                for issuer in self._issuers:
                     issuer.retry_now()
         self.settle()
 
     def settle(self) -> Report:
         """Wait until nothing is under way; what came of it."""
-        report = self._concluded([issuer.settle() for issuer in self._issuers.values()])
+        report = self._concluded(list(self._issuers.settle()))
         self._tidy()
         return report
 
@@ -94,13 +93,9 @@ class Loop:
         """See what is wanted, and begin to look after all of it that is due."""
         self._desk.take()
         self._lineages = self._wanted()
-        for directory in self._lineages:
-            if directory not in self._issuers:
-                self._issuers[directory] = self._issuer_of(directory)
-        for directory, issuer in self._issuers.items():
-            issuer.want(self._lineages.get(directory, ()))
-        self._desk.obey(self._issuers.values())
-        reports = [issuer.cycle() for issuer in self._issuers.values()]
+        self._issuers.want(self._lineages)
+        self._desk.obey(self._issuers)
+        reports = list(self._issuers.cycle())
         self._tidy()
         self._tidied = self._now()
         return self._concluded(reports)
@@ -127,8 +122,8 @@ class Loop:
             reasons = self._sleep.wait(min(left, POLL).total_seconds())
             if reasons - {RING}:
                 return reasons
-            if reasons or any(issuer.under_way for issuer in self._issuers.values()):
-                pause = self._concluded([issuer.advance() for issuer in self._issuers.values()]).pause
+            if reasons or any(issuer.under_way for issuer in self._issuers):
+                pause = self._concluded(list(self._issuers.advance())).pause
                 self._promise(pause)
                 end = min(end, self._now() + pause)
             untidy |= bool(reasons)

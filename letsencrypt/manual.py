@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from letsencrypt.admission import Admission, Wish
-from letsencrypt.certonly import STAGING, Directory
+from letsencrypt.certonly import STAGING, Directory, Options
 from letsencrypt.lineages import BY_COMMAND, Lineage, parse_domains
 from letsencrypt.settings import Settings
 from letsencrypt.state_file import STATE_FOLDER
@@ -47,7 +47,7 @@ def format_request(request: Request) -> str:
 def commissions_of(settings: Settings) -> "Commissions":
     """Those of this container."""
     path = settings.letsencrypt_folder / STATE_FOLDER / "issue.json"
-    return Commissions(path, settings.domains.lineages, settings.options.directory)
+    return Commissions(path, settings.domains.lineages, settings.options)
 
 
 class Commissions:
@@ -57,11 +57,11 @@ class Commissions:
     words are bound by no white list. DOMAINS comes before it, containers after it.
     """
 
-    def __init__(self, path: Path, domains: tuple[Lineage, ...], directory: Directory) -> None:
+    def __init__(self, path: Path, domains: tuple[Lineage, ...], options: Options) -> None:
         self._path = path
         self._file = WantedFile(path)
         self._domains = domains
-        self._directory = directory
+        self._options = options
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -106,7 +106,8 @@ class Commissions:
         for request in requests:
             servers = frozenset(map(Directory, filter(None, (request.server, STAGING if request.staging else ""))))
             taken = (*self._domains, *(wish.lineage for wish in found.values()))
-            wishes, refused = Admission(taken, self._directory, servers=servers).admit((request,))
+            admission = Admission(taken, self._options.directory, servers=servers, words=self._options.words)
+            wishes, refused = admission.admit((request,))
             if strict and refused:
                 raise ValueError(refused[0].reason)
             found |= wishes

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from letsencrypt.events import Certificate, Directory, Event, Kind, Memory, Remembered, Seen, Snapshot, Trouble
 from letsencrypt.expiry import Nearness, nearness, warning
 from letsencrypt.schedule import AT_ANOTHERS_WORD
-from letsencrypt.timetable import Standing
+from letsencrypt.standing import Standing
 
 LONG = timedelta(hours=1)
 """Failures that last so long, and were tried again in vain, are worth a word: most others heal by themselves."""

@@ -39,6 +39,14 @@ class Publisher:
             return None
         return read_pair(lineage.name, live / "privkey.pem", live / "fullchain.pem")
 
+    def servable(self, lineage: Lineage) -> Bundle | None:
+        """What certbot holds, if it may be published now: valid, and for one of the wanted names at least."""
+        try:
+            bundle = self.held(lineage)
+        except ValueError:
+            return None
+        return bundle if bundle is not None and self._fit(bundle, lineage) else None
+
     def publish(self, lineage: Lineage) -> Bundle | None:
         """Publish what is held where it differs; the bundle if that was done, None if there was nothing to do.
 

@@ -13,9 +13,10 @@ from letsencrypt.budget import ELSEWHERE, WEEK, Limits, Plan, Spent, left_of_sam
 from letsencrypt.lineages import Lineage
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
+from letsencrypt.standing import Ask, Standing
 from letsencrypt.state import Keeper, Record, State
 from letsencrypt.subset import Subset
-from letsencrypt.timetable import Ask, Standing, Timetable
+from letsencrypt.timetable import Timetable
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.log import Notices
 from proxy_agent.tls.bundle import Bundle

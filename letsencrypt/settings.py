@@ -11,20 +11,14 @@ from pydantic import BeforeValidator, Field, PlainValidator
 from letsencrypt import admission, certonly, lineages
 from letsencrypt.admission import Admission, Allowed, parse_allowed, parse_servers
 from letsencrypt.certonly import Directory, Options, parse_options
+from letsencrypt.fallback_servers import FallbackServer
 from letsencrypt.lineages import Wanted, parse_domains
 from letsencrypt.preflight import Mode
+from letsencrypt.settings_fallback import FallbackSettings, parse_email
 from letsencrypt.settings_notify import NotifySettings
 from letsencrypt.watch import Listeners
 from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.log import LogFormat
-
-
-def _parse_email(text: object) -> str:
-    """One or more addresses; only their shape is checked, the CA knows better."""
-    address = r"[A-Za-z0-9][^\s,@]*@[^\s,@]+"
-    if not re.fullmatch(rf"{address}(?:,{address})*", str(text)):
-        raise ValueError("it is not an e-mail address")
-    return str(text)
 
 
 def _parse_service(text: object) -> str:
@@ -49,7 +43,7 @@ def _parse_servers(text: object) -> tuple[Directory, ...]:
     return parse_servers(str(text))
 
 
-class Settings(NotifySettings):
+class Settings(FallbackSettings, NotifySettings):
     """What the letsencrypt container is told; one field for each variable, in the order of the manual."""
 
     domains: Annotated[Wanted, PlainValidator(_parse_domains)] = Field(
@@ -79,7 +73,7 @@ class Settings(NotifySettings):
         description="ACME servers that containers may choose with `ACME_CA_URI`, besides the one of `OPTIONS`.",
         json_schema_extra={"accepts": admission.ACCEPTS_SERVERS, "default_text": ""},
     )
-    email: Annotated[str, BeforeValidator(_parse_email)] | None = Field(
+    email: Annotated[str, BeforeValidator(parse_email)] | None = Field(
         alias="EMAIL",
         default=None,
         description="Whom the CA may write to about the account. Let's Encrypt does not warn about expiry any more.",
@@ -161,7 +155,21 @@ class Settings(NotifySettings):
     def admission(self) -> Admission:
         """What decides about the wishes of containers."""
         servers = frozenset(self.allowed_servers)
-        return Admission(self.domains.lineages, self.options.directory, self.allowed_domains, servers)
+        return Admission(
+            self.domains.lineages,
+            self.options.directory,
+            self.allowed_domains,
+            servers,
+            words=self.options.words,
+        )
+
+    @property
+    def fallbacks(self) -> tuple[FallbackServer, ...]:
+        """Who comes in, in this order, when the server of OPTIONS fails; nobody for a rehearsal."""
+        first = self.options.directory.url
+        if first == certonly.STAGING:
+            return ()
+        return tuple(server for server in self.fallback_servers if server.directory.url != first)
 
     @property
     def listeners(self) -> Listeners:

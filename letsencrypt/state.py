@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from letsencrypt.budget import Spent
-from letsencrypt.timetable import Standing
+from letsencrypt.standing import Standing
 
 
 class Record(BaseModel):

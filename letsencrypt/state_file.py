@@ -11,6 +11,7 @@ from proxy_agent.daemon.files import sync_folder, write_whole
 
 STATE_FOLDER = "state"
 """Below the volume's root; certbot has no folder of this name."""
+_PRODUCTION = "production"
 ORDERED, FINALIZED = "ordered", "finalized"
 """The words that certbot_process.py adds to a journal before it does what they say."""
 _KEPT = timedelta(days=7)
@@ -22,7 +23,12 @@ _LARGEST = 64 * 1024 * 1024
 def state_folder(directory: Directory, root: Path) -> Path:
     """Where the state of *directory* is, below the volume's *root*."""
     config = directory.config_folder(root)
-    return root / STATE_FOLDER / ("production" if config == root else config.name)
+    return root / STATE_FOLDER / (_PRODUCTION if config == root else config.name)
+
+
+def config_of(folder: Path, root: Path) -> Path:
+    """Where certbot keeps what belongs to the state in *folder*: the way back of state_folder()."""
+    return root if folder.name == _PRODUCTION else root / "directories" / folder.name
 
 
 def let_go(root: Path) -> None:

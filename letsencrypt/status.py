@@ -10,7 +10,7 @@ from letsencrypt.expiry import Nearness, nearness, warning
 from letsencrypt.revocation import Revocations
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Record, State, parse_state
-from letsencrypt.state_file import STATE_FOLDER
+from letsencrypt.state_file import STATE_FOLDER, config_of
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 
 _MOMENT = "%Y-%m-%d %H:%M UTC"
@@ -74,7 +74,7 @@ def read_status(root: Path, certs_folder: Path, now: datetime) -> tuple[list[Cer
     problems: list[str] = []
     for path in sorted(root.glob(f"{STATE_FOLDER}/*/state.json")):
         try:
-            lines += _of_state(parse_state(path.read_bytes()), certs_folder, now)
+            lines += _of_state(parse_state(path.read_bytes()), certs_folder, now, path.parent, root)
         except (OSError, ValueError) as error:
             problems.append(f"{path} cannot be used: {error}.")
     wanted = {line.lineage for line in lines if line.wanted}
@@ -93,11 +93,27 @@ def format_json(lines: Iterable[CertificateStatus]) -> str:
     return json.dumps([asdict(line) for line in lines], indent=2, default=datetime.isoformat)
 
 
-def _of_state(state: State, certs_folder: Path, now: datetime) -> Iterator[CertificateStatus]:
+def _of_state(state: State, certs_folder: Path, now: datetime, folder: Path, root: Path) -> Iterator[CertificateStatus]:
+    """What is published is told of the server that it came from, where several look after one certificate."""
+    live = config_of(folder, root) / "live"
     for name, record in state.lineages.items():
         bundle = _read(certs_folder / f"{name}.pem")
         if record.wanted or bundle is not None:
-            yield _status(name, record, state, bundle, now)
+            is_elsewhere = bundle is not None and record.wanted and _is_of_another(bundle, live, root)
+            yield _status(name, record, state, None if is_elsewhere else bundle, now)
+
+
+def _is_of_another(bundle: Bundle, live: Path, root: Path) -> bool:
+    """Whether certbot holds *bundle* below *root*, but not in *live*."""
+    folders = [root / "live", *root.glob("directories/*/live")]
+    return not _holds(live, bundle) and any(_holds(folder, bundle) for folder in folders)
+
+
+def _holds(live: Path, bundle: Bundle) -> bool:
+    try:
+        return (live / bundle.name / "cert.pem").read_bytes() in bundle.pem
+    except OSError:
+        return False
 
 
 def _status(name: str, record: Record, state: State, bundle: Bundle | None, now: datetime) -> CertificateStatus:

@@ -1,59 +1,16 @@
 """The timetable of one ACME directory: who waits until when, and for whose sake."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
-
 from letsencrypt.schedule import FREE, LONGEST_RETRY_AFTER, OF_DIRECTORY, Failure, next_attempt, next_look
+from letsencrypt.standing import Ask, Obstacle, Standing
 
 _DAY = timedelta(days=1)
 _SOON = timedelta(seconds=30)
 """After a restart an unreachable CA is asked so soon again at the latest: that costs nothing."""
 ACCOUNT_SCOPE = "account"
 """The scope of a rate limit that all lineages share."""
-
-
-class Standing(BaseModel):
-    """Where a lineage or the whole directory stands: when it may be tried next, and what failed since it was well.
-
-    Each kind of failure counts for itself: an hour without network must not use up the quick tries of a validation.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
-
-    not_before: AwareDatetime
-    pause: timedelta = timedelta()
-    """From the last attempt to not_before."""
-    attempts: Mapping[Failure, int] = {}
-    failure: Failure | None = None
-    reason: str = ""
-    repeated: bool = False
-    """Whether the last attempt failed just as the one before."""
-    by_ca: bool = False
-    """Whether the CA said how long to wait, which not even the operator may cut short."""
-
-    def failed(self, failure: Failure, reason: str) -> "Standing":
-        """The same after one more *failure*; when to go on is left to the caller."""
-        attempts = {**self.attempts, failure: self.attempts.get(failure, 0) + 1}
-        repeated = (failure, reason) == (self.failure, self.reason)
-        changes = {"attempts": attempts, "failure": failure, "reason": reason, "repeated": repeated}
-        return self.model_copy(update=changes)
-
-    def at(self, moment: datetime) -> "Standing":
-        """The same, to be tried again from *moment* on."""
-        return self.model_copy(update={"not_before": moment})
-
-
-@dataclass(frozen=True)
-class Ask:
-    """What is wanted of one lineage, as far as its time depends on it."""
-
-    configuration: str
-    """Another one means another attempt: what failed before says nothing about it."""
-    scopes: frozenset[str] = frozenset()
-    """The rate limits of the CA that its order would count in."""
 
 
 class Timetable:
@@ -73,6 +30,8 @@ class Timetable:
         """When the last attempt at each ended, in this process."""
         self.setbacks = 0
         """How often all were held up so far; an attempt remembers what that was when it began."""
+        self.is_exempt: Callable[[str], bool] = lambda _name: False
+        """Whether the order of a lineage counts in none of the CA's limits."""
 
     def restore(
         self, lineages: Mapping[str, Standing], directory: Standing | None, scopes: dict[str, datetime]
@@ -110,6 +69,11 @@ class Timetable:
         self.directory = self._sane(self.directory)
         return self.directory.not_before > self._now()
 
+    def holds_up(self, name: str) -> bool:
+        """Whether *name* has to wait with all; a limit of the whole account does not hold up who is exempt from it."""
+        is_limit = self.directory.failure is Failure.RATE_LIMITED
+        return self.held_up and not (is_limit and self.is_exempt(name))
+
     def is_behind(self, since: int | None) -> bool:
         """Whether an attempt began before something held up all: then its end says nothing new about that."""
         return since is not None and since != self.setbacks
@@ -127,12 +91,18 @@ class Timetable:
     def due(self, names: Iterable[str]) -> list[str]:
         """Whose time has come: the healthy first, so that a failing one delays none of them."""
         now = self._now()
-        due = [name for name in names if not self.held_up and self.moment(name) <= now]
+        due = [name for name in names if not self.holds_up(name) and self.moment(name) <= now]
         return sorted(due, key=lambda name: self.standing(name).failure is not None)
 
     def next(self, names: Iterable[str]) -> datetime | None:
         """When the first of *names* is due; None if there are none."""
-        return min((max(self.moment(name), self.directory.not_before) for name in names), default=None)
+        return min(
+            (
+                max(self.moment(name), self.directory.not_before) if self.holds_up(name) else self.moment(name)
+                for name in names
+            ),
+            default=None,
+        )
 
     def moment(self, name: str) -> datetime:
         """When *name* may be tried, but for what holds up all."""
@@ -141,11 +111,29 @@ class Timetable:
         moments = [self.standing(name).not_before, *(self.scopes[scope] for scope in limits if scope in self.scopes)]
         return max(moments)
 
+    def look_now(self, name: str) -> bool:
+        """End the pause of *name* between two looks, if nothing failed; whether there was one."""
+        now = self._now()
+        standing = self.standing(name)
+        if standing.failure is not None or standing.not_before <= now:
+            return False
+        self.lineages[name] = standing.at(now)
+        return True
+
+    def obstacle(self, name: str) -> Obstacle | None:
+        """What *name* waits for after something failed; None if its time has come, or it only waits to be looked at."""
+        standing = self.directory if self.holds_up(name) else self.standing(name)
+        if standing.failure is not None and standing.not_before > self._now():
+            return Obstacle(standing.failure, standing.reason)
+        if self.moment(name) > max(standing.not_before, self._now()):
+            return Obstacle(Failure.RATE_LIMITED, "a rate limit of the CA is spent")
+        return None
+
     def well(self, name: str, interval: timedelta, since: int | None = None) -> None:
         """*name* is as it should be, and the directory answered."""
         now = self._now()
         moment = next_look(now, interval, self._random)
-        if not self.is_behind(since):
+        if not self.is_behind(since) and not self.held_up:
             self.directory = Standing(not_before=now)
         self.lineages[name] = Standing(not_before=moment, pause=moment - now)
         self.ended[name] = now
@@ -173,8 +161,11 @@ class Timetable:
             else:
                 self.directory = self._put_off(self.directory, failure, reason, retry_after)
                 self.setbacks += 1
+            if failure is Failure.RATE_LIMITED and self.is_exempt(name):
+                # The CA does not think so.
+                self.lineages[name] = self._put_off(self.standing(name), failure, reason, retry_after)
             return self.directory
-        if failure is not Failure.PREFLIGHT and not self.is_behind(since):
+        if failure is not Failure.PREFLIGHT and not self.is_behind(since) and not self.held_up:
             self.directory = Standing(not_before=self._now())
         self.lineages[name] = self._put_off(self.standing(name), failure, reason, retry_after)
         self.scopes |= dict.fromkeys(limits, self.lineages[name].not_before)

@@ -4,10 +4,10 @@ import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+from letsencrypt.adoption import AdoptingCheckup
 from letsencrypt.budget import limits_of
 from letsencrypt.certonly import (
     PRODUCTION,
@@ -23,10 +23,12 @@ from letsencrypt.control import Control
 from letsencrypt.crew import Crew
 from letsencrypt.desk import Desk
 from letsencrypt.discovery import source_of
-from letsencrypt.edges import Edges
+from letsencrypt.edges import CertbotRunner, Edges
+from letsencrypt.fallback_servers import options_at
 from letsencrypt.health import Heartbeat
 from letsencrypt.hooks import start_courier
 from letsencrypt.issuer import Issuer
+from letsencrypt.issuers import Issuers
 from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
@@ -41,9 +43,11 @@ from letsencrypt.renewal_hooks import share_hooks
 from letsencrypt.revocation import Revocations
 from letsencrypt.revoker import Revoker
 from letsencrypt.runner import Certbot, Outcome
+from letsencrypt.secret_options import run_hidden
 from letsencrypt.settings import Settings
 from letsencrypt.snapshot import Volumes
 from letsencrypt.state_file import StateFile, let_go, state_folder
+from letsencrypt.succession import Succession
 from letsencrypt.tidying import Tidying
 from letsencrypt.watch import DEPLOY_HOOKS, EVENTS_FOLDER, Watch
 from letsencrypt.webroot import ChallengeFolder, ChallengeServer
@@ -58,6 +62,7 @@ def wire(
     challenges.prepare()
     load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
     promise = Heartbeat(settings.heartbeat).promise
+    succession = _succession(settings, now)
     certbot = Certbot(now, hooks=settings.letsencrypt_folder / EVENTS_FOLDER / DEPLOY_HOOKS)
     rehearse = _rehearsals(settings, certbot, now)
 
@@ -66,22 +71,18 @@ def wire(
         share_hooks(settings.letsencrypt_folder, config)
         work = settings.run_folder / "work" / config.name
         folders = Folders(config, work, config / "logs", settings.webroot)
-        places = Places(folders)
-        options = replace(settings.options, directory=directory)
+        options = options_at(settings.options, directory)
         names = frozenset(lineage.name for lineage in settings.domains.lineages)
+        checkup = AdoptingCheckup(folders, directory, names, now)
 
-        def words(lineage: Lineage) -> list[str]:
-            return arguments(lineage, options, folders, settings.email)
-
-        def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
-            with places.taken() as here:
-                command = arguments(lineage, options, here, settings.email)
-                return certbot.run([*command, *permit.words], here.work, permit.journal, permit.refusal)
+        def words(lineage: Lineage, here: Folders = folders) -> list[str]:
+            return arguments(succession.lent(directory, lineage), options, here, settings.email)
 
         gate = Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset)
         edges = Edges(
-            certbot=run_certbot,
-            checkup=Checkup(folders, directory, names, now),
+            certbot=_running(certbot, checkup, Places(folders), words),
+            checkup=checkup,
+            is_exempt=checkup.is_exempt,
             publisher=Publisher(config, settings.certs_folder, now),
             load_balancer=load_balancer,
             sleep=wakeup,
@@ -95,16 +96,25 @@ def wire(
             tell=gate.tell,
             rehearse=rehearse if directory.url == PRODUCTION else None,
         )
-        return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory), settings.concurrency)
+        fitted = succession.fitted(directory, edges)
+        limits = limits_of(directory)
+        return Issuer(directory.host, settings.renewal_interval, fitted, limits, settings.concurrency)
 
-    revoker = _revoker(settings, certbot, now, random)
     let_go(settings.letsencrypt_folder)
-    return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now, revoker)
+    loop = _loop(settings, Issuers(issuer_of, succession), wakeup, now, _revoker(settings, certbot, now, random))
+    return ChallengeServer(challenges, settings.challenge_port), loop
+
+
+def _succession(settings: Settings, now: Callable[[], datetime]) -> Succession:
+    def held(directory: Directory) -> Publisher:
+        return Publisher(directory.config_folder(settings.letsencrypt_folder), settings.certs_folder, now)
+
+    return Succession(settings.options.directory, settings.fallbacks, held, now)
 
 
 def _loop(
     settings: Settings,
-    issuer_of: Callable[[Directory], Issuer],
+    issuers: Issuers,
     wakeup: Wakeup,
     now: Callable[[], datetime],
     revoker: Revoker,
@@ -116,7 +126,7 @@ def _loop(
     promise = Heartbeat(settings.heartbeat).promise
     desk = Desk(Control(settings.control_folder), source.lineages, commissions, revoker, leftovers.forget, now)
     tidy = Tidying(lambda: leftovers.withdraw(source.names()), watch_of(settings, now).look, now)
-    return Loop(source.lineages, issuer_of, tidy, wakeup, promise, now, desk)
+    return Loop(source.lineages, issuers, tidy, wakeup, promise, now, desk)
 
 
 def _revoker(settings: Settings, certbot: Certbot, now: Callable[[], datetime], random: Callable[[], float]) -> Revoker:
@@ -131,6 +141,28 @@ def _revoker(settings: Settings, certbot: Certbot, now: Callable[[], datetime], 
     return Revoker(Revocations(settings.letsencrypt_folder), settings.certs_folder, work, revoke, now, random)
 
 
+def _running(
+    certbot: Certbot, checkup: AdoptingCheckup, places: Places, words: Callable[[Lineage, Folders], list[str]]
+) -> CertbotRunner:
+    """Has certbot look after a lineage, in one of *places*, with *words* and what the certificate held asks for."""
+
+    def run(lineage: Lineage, permit: Permit) -> Outcome:
+        with places.taken() as here:
+            command = [
+                *words(lineage, here),
+                *permit.words,
+                *(["--force-renewal"] if checkup.is_overdue(lineage) else ()),
+            ]
+            outcome = run_hidden(
+                lambda c: certbot.run(c, here.work, permit.journal, permit.refusal), command, here.work
+            )
+        if outcome.failure:
+            checkup.forget_advice(lineage)
+        return outcome
+
+    return checkup.keeping(run)
+
+
 def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
     """Who looks for events; what is there before the first cycle is none."""
     root = settings.letsencrypt_folder
@@ -141,7 +173,7 @@ def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
 def _rehearsals(settings: Settings, certbot: Certbot, now: Callable[[], datetime]) -> Callable[[Lineage], Outcome]:
     """Has names validated by the staging server; from any thread."""
     folders = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
-    options = replace(settings.options, directory=Directory(STAGING))
+    options = options_at(settings.options, Directory(STAGING))
     places = Places(folders)
     checkup = Checkup(folders, options.directory, (), now)
     first = threading.Lock()

@@ -76,6 +76,8 @@ def is_family(variable: str) -> bool:
 
 def _sentence(model: type[Settings], location: tuple[int | str, ...], message: str, given: Mapping[str, str]) -> str:
     variable = str(location[0]) if location else "settings"
+    # A default that is checked is told by the name of its field.
+    variable = next((alias for alias, field in fields(model) if field is model.model_fields.get(variable)), variable)
     accepted = next((accepts(field) for name, field in fields(model) if name == variable), "")
     reason = message.removeprefix("Value error, ")
     hint = f" (accepted: {accepted})" if accepted and accepted not in reason else ""

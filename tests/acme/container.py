@@ -3,7 +3,7 @@
 import contextlib
 import resource
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from letsencrypt.certonly import Directory
@@ -58,6 +58,8 @@ class Container:
         self.email = "admin@example.com"
         self.settings: dict[str, str] = {}
         """Further variables."""
+        self.ahead = timedelta()
+        """How far its clock is, though not certbot's."""
         self._port = challenge_port
         self._dns_port = dns_port
 
@@ -81,7 +83,11 @@ class Container:
     @contextlib.contextmanager
     def started(self, domains: str, options: str) -> Iterator[Patient]:
         """The loop of a container that just started, with its challenge server answering."""
-        server, loop = wire(load(self.environ(domains, options)), Wakeup(), lambda: datetime.now(UTC), lambda: 0.0)
+
+        def now() -> datetime:
+            return datetime.now(UTC) + self.ahead
+
+        server, loop = wire(load(self.environ(domains, options)), Wakeup(), now, lambda: 0.0)
         server.start()
         try:
             yield Patient(loop)

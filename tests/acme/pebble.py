@@ -144,10 +144,17 @@ class Authority:
 
     def advise_renewal_now(self, pem: bytes) -> None:
         """Let its renewal information (RFC 9773) for the leaf of *pem* name a window that is over."""
-        now = datetime.datetime.now(datetime.UTC)
-        start, end = (f"{now - datetime.timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}" for days in (3, 2))
+        self.advise_renewal(pem, datetime.timedelta(days=-3))
+
+    def advise_renewal(self, pem: bytes, begin: datetime.timedelta) -> None:
+        """Let it name a window of a day that begins so long from now."""
+        now = datetime.datetime.now(datetime.UTC) + begin
+        start, end = (f"{now + datetime.timedelta(days=days):%Y-%m-%dT%H:%M:%SZ}" for days in (0, 1))
+        self.answer_renewal_info(pem, json.dumps({"suggestedWindow": {"start": start, "end": end}}))
+
+    def answer_renewal_info(self, pem: bytes, answer: str) -> None:
+        """Let it give this *answer* to whoever asks when to renew the leaf of *pem*."""
         leaf = x509.load_pem_x509_certificates(pem)[0].public_bytes(Encoding.PEM).decode()
-        answer = json.dumps({"suggestedWindow": {"start": start, "end": end}})
         self._manage("POST", "set-renewal-info/", json={"certificate": leaf, "ariResponse": answer})
 
     def is_revoked(self, serial: int) -> bool:
@@ -179,9 +186,9 @@ class Authorities:
         self._challenge_port = challenge_port
         self._stack = stack
 
-    def start(self, **pebble: Any) -> Authority:
-        """One more authority, configured further by *pebble*."""
-        port = free_port()
+    def start(self, port: int | None = None, **pebble: Any) -> Authority:
+        """One more authority, on *port* if that is given, configured further by *pebble*."""
+        port = port or free_port()
         authority = Authority(port, free_port(), self._trust, self._folder / f"pebble-{port}.log")
         config = self._folder / f"pebble-{port}.json"
         config.write_text(json.dumps({"pebble": {**self._config(authority), **pebble}}))

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from letsencrypt.admission import Admission, parse_allowed, parse_servers
 from letsencrypt.certonly import PRODUCTION, STAGING, Directory
+from letsencrypt.discovery import by_directory
 from letsencrypt.lineages import parse_domains
 from letsencrypt.settings import load
 from letsencrypt.wanted import Request
@@ -181,3 +182,14 @@ def test_nothing_outside_the_white_list_is_ever_granted(names: list[str], allowe
     got = {str(identifier) for wish in wishes.values() for identifier in wish.lineage.identifiers}
     assert got == {name for name in names if not patterns or any(fits(name, item) for item in patterns)}
     assert all(str(parse_identifier(name)) == name for name in got)
+
+
+def test_an_address_with_a_profile_that_holds_none_is_refused() -> None:
+    """Of Let's Encrypt that is known before it is asked, whoever chose the profile; of other servers it is not."""
+    wanted = request("192.0.2.7", profile="classic")
+    [refusal] = refused(rules(), wanted)
+    assert refusal.startswith("shop: 192.0.2.7: Let's Encrypt's profile classic holds no addresses such as 192.0.2.7: ")
+    assert granted(rules(url="https://ca.example/dir"), wanted) == ["192.0.2.7"]
+    assert granted(rules(), request("192.0.2.7"), request("a.test", profile="classic")) == ["192.0.2.7", "a.test"]
+    settings = load({"DOMAINS": "192.0.2.7; a.test", "OPTIONS": "--preferred-profile tlsserver"})
+    assert [lineage.name for each in by_directory(settings.admission, {}).values() for lineage in each] == ["a.test"]

@@ -124,6 +124,15 @@ def test_words_that_no_shell_could_read_are_refused() -> None:
         ("--force-renewal", "rate limit"),
         ("--force-renew", "--force-renewal"),
         ("--allow-subset-of-names", "a certificate of their own"),
+        ("--must-staple", "ended OCSP in 2025"),
+        ("--must-s", "--must-staple"),
+        ("--key-type dsa", "rsa or ecdsa"),
+        ("--rsa-key-size 1024", "2048, 3072 or 4096"),
+        ("--rsa-key-size=8192", "2048, 3072 or 4096"),
+        ("--rsa-key-s 1024", "2048, 3072 or 4096"),
+        ("--elliptic-curve secp521r1", "P-256"),
+        ("--eab-kid 1", "belong together"),
+        ("--eab-hmac-key=1", "belong together"),
         ("--help", "docker compose exec"),
         ("--", "hides"),
     ],
@@ -142,8 +151,9 @@ def test_short_forms_do_not_slip_through(option: str) -> None:
 
 @pytest.mark.parametrize(
     "option",
-    ["--debug", "-v", "-q", "--agree-tos", "--key-type ecdsa", "--elliptic-curve secp384r1", "--eab-kid 1",
-     "--nonsense", "--preferred-chain 'X1'", "--deploy-hook true", "--reuse-key", "--issuance-timeout 30"],
+    ["--debug", "-v", "-q", "--agree-tos", "--key-type ecdsa", "--elliptic-curve secp384r1", "--rsa-key-size 3072",
+     "--eab-kid 1 --eab-hmac-key 2", "--nonsense", "--preferred-chain 'X1'", "--deploy-hook true", "--reuse-key",
+     "--issuance-timeout 30"],
 )  # fmt: skip
 def test_the_rest_is_certbots_to_judge(option: str) -> None:
     """What is not ours is passed on as it stands, known or not."""
@@ -177,5 +187,5 @@ def test_our_options_never_reach_certbot_by_way_of_the_operator(words: list[str]
     """Options are either passed on, understood here, or refused."""
     options = parse_options(" ".join(words))
 
-    assert not options.refused or {"-d", "--csr=x", "--server", "--staging"} & set(words)
+    assert not options.refused or {"-d", "--csr=x", "--server", "--staging", "--key-type"} & set(words)
     assert options.refused or not {"-d", "--csr=x"} & set(options.words)

@@ -13,6 +13,7 @@ from letsencrypt.budget import ELSEWHERE, Limits
 from letsencrypt.certonly import Directory
 from letsencrypt.edges import Crew, Edges
 from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Issuer
+from letsencrypt.issuers import Issuers
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
 from letsencrypt.preflight_gate import HEALS, Clearance
@@ -232,7 +233,7 @@ class World:
         lineages = {directory: self.lineages}
         Loop(
             lambda: lineages,
-            lambda _: issuer,
+            Issuers(lambda _: issuer),
             lambda: None,
             self,
             self.promises.append,

@@ -63,6 +63,13 @@ def test_what_is_wanted_stays(volumes: Volumes) -> None:
     assert volumes.withdraw("www.old.test", "staged.test") == ["foreign.test", "old.test", "staged.test", "valid.test"]
 
 
+def test_what_another_certificate_took_over_goes(volumes: Volumes) -> None:
+    """A host that moved to a certificate of another name does not keep the one it left."""
+    (volumes.certs / "new.test.pem").write_bytes(bundle("new.test", issue(["new.test", "www.old.test"])).pem)
+    assert "old.test" not in volumes.withdraw("www.old.test", "staged.test")
+    assert "staged.test" in volumes.left()
+
+
 def test_without_knowing_what_is_wanted_nothing_goes(volumes: Volumes) -> None:
     """No file, or one that cannot be read, is not a file that wants nothing."""
     Leftovers(volumes.certs, volumes.config, lambda: NOW).withdraw(None)

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from letsencrypt.admission import Admission, parse_allowed
-from letsencrypt.certonly import PRODUCTION, STAGING, Directory
+from letsencrypt.certonly import PRODUCTION, STAGING, Directory, Options
 from letsencrypt.control import Control, Order, Verb
 from letsencrypt.crew import RING
 from letsencrypt.desk import Desk
 from letsencrypt.discovery import Discovery, source_of
 from letsencrypt.issuer import RESYNC, Issuer, Report
+from letsencrypt.issuers import Issuers
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
 from letsencrypt.manual import Commissions
@@ -131,7 +132,7 @@ class House:
         self.known: list[Set[Identifier] | None] = []
         """What is known to be wanted, at the end of each cycle."""
         admission = Admission(parse_domains(domains).lineages, Directory(PRODUCTION), parse_allowed(allowed))
-        commissions = Commissions(folder / "issue.json", admission.domains, admission.directory)
+        commissions = Commissions(folder / "issue.json", admission.domains, Options(directory=admission.directory))
         self.discovery = Discovery(WantedFile(self.path), admission, self.clock.now, commissions.wishes)
         revocations = Revocations(folder / "letsencrypt")
         revoker = Revoker(revocations, folder, folder / "work", self.revoke, self.clock.now, lambda: 0.0)
@@ -140,7 +141,11 @@ class House:
         )
         self.loop = Loop(
             self.discovery.lineages,
-            lambda directory: FakeIssuer(self.journal, self.clock, directory.host.partition("-")[2][:7], self.running),
+            Issuers(
+                lambda directory: FakeIssuer(
+                    self.journal, self.clock, directory.host.partition("-")[2][:7], self.running
+                )
+            ),
             lambda: self.known.append(self.discovery.names()),
             self.clock,
             self.clock.promises.append,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from letsencrypt.admission import Admission, parse_allowed
-from letsencrypt.certonly import PRODUCTION, STAGING, Directory
+from letsencrypt.certonly import PRODUCTION, STAGING, Directory, Options
 from letsencrypt.discovery import Discovery, Lineages
 from letsencrypt.lineages import BY_COMMAND, parse_domains
 from letsencrypt.manual import Commissions, format_request, parse_request, read_request
@@ -19,7 +19,7 @@ DOMAINS = parse_domains("a.test, www.a.test").lineages
 
 def commissions(folder: Path) -> Commissions:
     """The list on a volume, as a process finds it."""
-    return Commissions(folder / "state" / "issue.json", DOMAINS, Directory(PRODUCTION))
+    return Commissions(folder / "state" / "issue.json", DOMAINS, Options())
 
 
 def wanted(lineages: Lineages) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from letsencrypt.events import Certificate, Directory, Event, Kind, Memory, Seen, Snapshot
 from letsencrypt.news import baseline, compare, endings
 from letsencrypt.schedule import Failure
-from letsencrypt.timetable import Standing
+from letsencrypt.standing import Standing
 from tests.unit.letsencrypt.certificates import NOW
 
 LIFE = timedelta(days=90)

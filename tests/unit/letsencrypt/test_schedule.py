@@ -1,5 +1,7 @@
 """When to try again."""
 
+import random
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +17,8 @@ from letsencrypt.schedule import (
     next_look,
     parse_retry_after,
 )
-from letsencrypt.timetable import Ask, Timetable
+from letsencrypt.standing import Ask
+from letsencrypt.timetable import ACCOUNT_SCOPE, Timetable
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -255,3 +258,39 @@ def test_who_stays_away_is_forgotten() -> None:
     table.expect({})
     table.expect({"a": Ask("list")})
     assert table.failed("a", Failure.VALIDATION, "no answer").attempts == {Failure.VALIDATION: 1}
+
+
+def test_many_that_were_well_together_are_not_looked_at_together() -> None:
+    """Five hundred certificates that were looked at in one second come back over more than an hour."""
+    clock = Clock()
+    table = Timetable(clock.now, random.Random(7).random)
+    for number in range(500):
+        table.well(f"{number}.example", timedelta(hours=12))
+    moments = [table.moment(f"{number}.example") for number in range(500)]
+    assert max(moments) - min(moments) > timedelta(hours=1)
+    assert max(Counter(moment.replace(microsecond=0) for moment in moments).values()) <= 4
+
+
+def test_a_limit_of_the_account_does_not_hold_up_who_is_exempt() -> None:
+    """Renewals that the CA counts nowhere go on while new ones wait; one that the CA counts all the same waits too."""
+    clock = Clock()
+    table = timetable(clock)
+    table.is_exempt = lambda name: name.startswith("renewed")
+    names = ["new", "renewed", "renewed too"]
+    table.expect({name: Ask("x") for name in names})
+    table.failed("new", Failure.RATE_LIMITED, "too many", timedelta(hours=1), [ACCOUNT_SCOPE])
+    assert table.due(names) == ["renewed", "renewed too"]
+    assert table.next(names) == NOW
+    table.well("renewed", timedelta(hours=12))
+    assert table.due(names) == ["renewed too"], "what went well says nothing of the limit"
+    table.failed("renewed too", Failure.RATE_LIMITED, "too many", timedelta(hours=1), [ACCOUNT_SCOPE])
+    assert table.due(names) == []
+    assert table.moment("renewed too") > NOW + timedelta(hours=1)
+
+
+def test_an_outage_holds_up_who_is_exempt_from_limits_too() -> None:
+    """Nobody can be asked then."""
+    table = timetable(Clock())
+    table.is_exempt = lambda _name: True
+    table.failed("a", Failure.NETWORK, "down")
+    assert table.due(["a", "b"]) == []

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from letsencrypt.certonly import Directory
 from letsencrypt.events import Kind
 from letsencrypt.settings import Settings, load
 from proxy_agent.daemon.settings import SettingsError, fields, manual
@@ -104,3 +105,38 @@ def test_the_manual_has_every_variable_of_the_user() -> None:
     assert {"DOMAINS", "EMAIL", "OPTIONS", "LOAD_BALANCER_SERVICE_NAME", "RENEWAL_INTERVAL"} <= set(told)
     assert "Wanted(" not in table
     assert "Options(" not in table
+
+
+def test_fallbacks_are_given_their_keys_by_their_places() -> None:
+    """The second key is for the second server; a rehearsal has no fallback, and no server is its own."""
+    first, second = "https://one.example/dir", "https://two.example/dir"
+    environ = {
+        "ACME_FALLBACK_SERVER": f"{first}, {second}",
+        "ACME_FALLBACK_EAB_KID": ",kid",
+        "ACME_FALLBACK_EAB_HMAC_KEY": ",c2VjcmV0",
+        "ACME_FALLBACK_EMAIL": "me@example.com",
+    }
+    [one, two] = load(environ).fallbacks
+    assert (one.directory, one.hmac_key, one.email) == (Directory(first), "", "me@example.com")
+    assert (two.directory, two.hmac_key) == (Directory(second, "kid"), "c2VjcmV0")
+    assert load({**environ, "OPTIONS": "--staging"}).fallbacks == ()
+    assert [each.directory.url for each in load({**environ, "OPTIONS": f"--server {first}"}).fallbacks] == [second]
+    assert "c2VjcmV0" not in repr(load(environ))
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({"ACME_FALLBACK_SERVER": "https://a.example/d, nonsense"}, "ACME_FALLBACK_SERVER"),
+        ({"ACME_FALLBACK_SERVER": "https://a.example/d,https://a.example/d"}, "ACME_FALLBACK_SERVER"),
+        ({"ACME_FALLBACK_EAB_KID": "kid"}, "ACME_FALLBACK_EAB_HMAC_KEY"),
+        ({"ACME_FALLBACK_EAB_HMAC_KEY": "secret"}, "ACME_FALLBACK_EAB_HMAC_KEY"),
+        ({"ACME_FALLBACK_EAB_KID": "k", "ACME_FALLBACK_EAB_HMAC_KEY": "secret"}, "ACME_FALLBACK_EAB_HMAC_KEY"),
+        ({"ACME_FALLBACK_EAB_KID": "secret kid"}, "ACME_FALLBACK_EAB_KID"),
+    ],
+)
+def test_half_an_account_is_said_without_its_key(environ: dict[str, str], variable: str) -> None:
+    """A key without its identifier, or without a server, is a mistake; neither is repeated."""
+    with pytest.raises(SettingsError, match=rf"^{variable}.* cannot be used: ") as error:
+        load(environ)
+    assert "secret" not in str(error.value)

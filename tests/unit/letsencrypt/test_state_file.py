@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from letsencrypt.budget import Spent
 from letsencrypt.certonly import PRODUCTION, STAGING, Directory
 from letsencrypt.schedule import Failure
+from letsencrypt.standing import Standing
 from letsencrypt.state import Interrupted, Record, State, format_state, parse_state
 from letsencrypt.state_file import StateFile, let_go, state_folder
-from letsencrypt.timetable import Standing
 from proxy_agent.daemon.errors import OperationalError
 from tests.unit.letsencrypt.certificates import NOW
 

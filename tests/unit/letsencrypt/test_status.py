@@ -9,14 +9,15 @@ import click.testing
 import pytest
 
 from letsencrypt.__main__ import main
+from letsencrypt.certonly import Directory
 from letsencrypt.control import Control, Order, Verb
 from letsencrypt.health import Heartbeat
 from letsencrypt.schedule import Failure
+from letsencrypt.standing import Standing
 from letsencrypt.state import Record, State
-from letsencrypt.state_file import StateFile
+from letsencrypt.state_file import StateFile, state_folder
 from letsencrypt.status import read_status
-from letsencrypt.timetable import Standing
-from tests.unit.letsencrypt.certificates import NOW, issue
+from tests.unit.letsencrypt.certificates import NOW, bundle, issue, keep
 
 LATER = NOW + timedelta(hours=12)
 
@@ -66,6 +67,23 @@ def test_each_certificate_is_a_line(volumes: tuple[Path, Path]) -> None:
         "gone.test: valid until 2026-07-31 12:00 UTC; no longer wanted",
     ]
     assert problems == []
+
+
+def test_of_two_servers_the_one_is_named_that_issued(volumes: tuple[Path, Path]) -> None:
+    """While a fallback serves and the first one is asked again, the certificate is told of the fallback alone."""
+    root, certs = volumes
+    fallback = Directory("https://fallback.example/dir")
+    issued = issue(["a.test"])
+    (certs / "a.test.pem").write_bytes(bundle("a.test", issued).pem)
+    keep(fallback.config_folder(root), "a.test", issued)
+    record = Record(names=("a.test",), configuration="x", standing=Standing(not_before=LATER), last_run=NOW)
+    state = State(version=1, directory="fallback.example", lineages={"a.test": record})
+    StateFile(state_folder(fallback, root)).save(state)
+    lines, _ = read_status(root, certs, NOW)
+    assert [(line.source, line.valid_until) for line in lines if line.lineage == "a.test"] == [
+        ("ca.example", None),
+        ("fallback.example", NOW + timedelta(days=60)),
+    ]
 
 
 def test_an_end_that_comes_near_is_shown_with_its_reason(volumes: tuple[Path, Path]) -> None:

@@ -11,9 +11,9 @@ import pytest
 from letsencrypt.events import Kind, Snapshot
 from letsencrypt.schedule import Failure
 from letsencrypt.snapshot import Volumes
+from letsencrypt.standing import Standing
 from letsencrypt.state import Record, State
 from letsencrypt.state_file import StateFile
-from letsencrypt.timetable import Standing
 from letsencrypt.watch import Listeners, Watch
 from tests.unit.letsencrypt.certificates import NOW, issue
 
