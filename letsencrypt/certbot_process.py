@@ -1,4 +1,4 @@
-"""One certbot run in a process of its own: arguments come in on standard input, one JSON line goes out.
+"""Each certbot run in a process of its own: an order with the arguments comes in, one JSON line goes out.
 
 certbot.main.main() may run once in a process: it replaces sys.excepthook, keeps locks and log files until exit and
 sets signal handlers. Its exit status is 1 for every failure and its words are made for people, so the outcome is
@@ -29,6 +29,7 @@ from letsencrypt.certbot_seams import (
     listen,
     share_config_folder,
 )
+from letsencrypt.forkserver import serve
 
 
 def run(arguments: Sequence[str], report: Report, note: Callable[[str], None], refusal: str = "") -> None:
@@ -111,15 +112,16 @@ def _write(report: Report, line: TextIO) -> None:
     line.flush()
 
 
-def _main() -> int:
-    """Standard output belongs to the report, so whatever certbot prints goes to standard error.
+def run_once(order_json: bytes) -> int:
+    """Be the process of the run that *order_json* asks for; its exit status.
 
-    The report is written at the end, and before that when a certificate is ordered and asked for: the last line
-    counts, and of a run that is killed later that is the one which says how far it came.
+    Standard output belongs to the report, so whatever certbot prints goes to standard error. The report is written
+    at the end, and before that when a certificate is ordered and asked for: the last line counts, and of a run that
+    is killed later that is the one which says how far it came.
     """
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as line:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        order = json.load(sys.stdin)
+    order = json.loads(order_json)
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as line:
+        os.dup2(2, 1)
         tempfile.tempdir = order["temporary_folder"]
         report = Report()
 
@@ -136,4 +138,4 @@ def _main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main())
+    serve(run_once)

@@ -19,9 +19,10 @@ from letsencrypt.certonly import (
 )
 from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
-from letsencrypt.crew import Crew
+from letsencrypt.crew import RING, Crew
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import Edges
+from letsencrypt.forks import Certbot
 from letsencrypt.health import Heartbeat
 from letsencrypt.issuer import Issuer
 from letsencrypt.leftovers import Leftovers
@@ -33,7 +34,7 @@ from letsencrypt.preflight_command import preflight_of
 from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
 from letsencrypt.records import Permit
-from letsencrypt.runner import Certbot, Outcome
+from letsencrypt.runner import Outcome
 from letsencrypt.settings import Settings
 from letsencrypt.state_file import StateFile, let_go, state_folder
 from letsencrypt.webroot import ChallengeFolder, ChallengeServer
@@ -48,7 +49,7 @@ def wire(
     challenges.prepare()
     load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
     promise = Heartbeat(settings.heartbeat).promise
-    certbot = Certbot(now)
+    certbot = Certbot(now, noticed=lambda: wakeup.ring(RING))
     rehearse = _rehearsals(settings, certbot, now)
 
     def issuer_of(directory: Directory) -> Issuer:

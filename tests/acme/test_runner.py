@@ -12,13 +12,25 @@ from pathlib import Path
 import pytest
 
 from letsencrypt.certonly import Directory, Folders, Options, arguments
+from letsencrypt.forks import Certbot
 from letsencrypt.lineages import parse_domains
-from letsencrypt.runner import COMMAND, Certbot, Outcome
+from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from tests.acme.pebble import LOOPBACK
 from tests.waiting import until
 
 pytestmark = pytest.mark.acme
+
+
+SERVER = """
+from letsencrypt.forkserver import serve
+
+def run(_order):
+    exec({script!r})
+    return 0
+
+serve(run)
+"""
 
 
 def run(script: str, folder: Path, limit: float = 20.0) -> Outcome:
@@ -27,7 +39,7 @@ def run(script: str, folder: Path, limit: float = 20.0) -> Outcome:
         lambda: datetime.now(UTC),
         limit=timedelta(seconds=limit),
         grace=timedelta(seconds=0.3),
-        command=(sys.executable, "-c", script),
+        command=(sys.executable, "-c", SERVER.format(script=script)),
     )
     return certbot.run([], folder)
 
@@ -120,7 +132,7 @@ def test_certbot_ends_when_the_ca_hangs(tmp_path: Path, deaf_server: str) -> Non
     [lineage] = parse_domains("slow.example").lineages
     command = arguments(lineage, Options((), Directory(deaf_server)), folders, None)
 
-    certbot = Certbot(lambda: datetime.now(UTC), timedelta(seconds=2), timedelta(seconds=5), COMMAND)
+    certbot = Certbot(lambda: datetime.now(UTC), timedelta(seconds=2), timedelta(seconds=5))
     outcome = certbot.run(command, tmp_path)
 
     assert outcome.failure is Failure.CRASH
