@@ -24,10 +24,13 @@ from letsencrypt.certbot_seams import (
     OrderRefusedError,
     Report,
     UsageError,
+    config_folder_of,
     error_type,
     failure_of,
+    know_keys,
     listen,
     share_config_folder,
+    warm_up,
 )
 from letsencrypt.forkserver import serve
 
@@ -137,5 +140,12 @@ def run_once(order_json: bytes) -> int:
     return report.rc
 
 
+def prepare(order_json: bytes) -> None:
+    """Before the process of that run is forked."""
+    if folder := config_folder_of(json.loads(order_json)["arguments"]):
+        know_keys(folder)
+
+
 if __name__ == "__main__":
-    serve(run_once)
+    warm_up()
+    serve(run_once, prepare)

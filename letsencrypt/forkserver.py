@@ -25,12 +25,17 @@ IDLE = 60.0
 """Seconds without anything to do after which the server ends, to give its memory back."""
 
 
-def serve(run: Callable[[bytes], int], idle: float = IDLE) -> None:
+def _unprepared(_request: bytes) -> None:
+    """Where there is nothing to do before."""
+
+
+def serve(run: Callable[[bytes], int], prepare: Callable[[bytes], None] = _unprepared, idle: float = IDLE) -> None:
     """Fork for each request on the socket that is standard input, until its other end is closed or nothing is asked.
 
-    Each child has a session of its own, calls *run* with the request, and exits with what that returns. On the socket
-    that came with the request it writes its process id first, and the server its exit status after its end: where
-    there is nothing to be read before that socket ends, nothing was begun. For a process of one thread.
+    *prepare* is called with each request before. Each child has a session of its own, calls *run* with the request, and
+    exits with what that returns. On the socket that came with the request it writes its process id first, and the
+    server its exit status after its end: where there is nothing to be read before that socket ends, nothing was
+    begun. For a process of one thread.
     """
     requests = socket.socket(fileno=os.dup(0))
     _replace(0, os.open(os.devnull, os.O_RDONLY))
@@ -56,6 +61,7 @@ def serve(run: Callable[[bytes], int], idle: float = IDLE) -> None:
             if not request:
                 return
             report = socket.socket(fileno=descriptors.pop())
+            prepare(request)
             pid = os.fork()
             if not pid:
                 for ours in (requests, ended, wakes, *children.values()):
