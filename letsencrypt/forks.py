@@ -45,11 +45,6 @@ class ForkServer:
         self.pid: int | None = None
         """Of the last one."""
 
-    def start(self) -> None:
-        """Have it import what it needs, so that the first run need not wait for that; from any thread."""
-        with self._lock:
-            self._started()
-
     def request(self, order: bytes, streams: Sequence[int], report: socket.socket) -> None:
         """Ask for a process with this *order* and these *streams*; OSError if that cannot be."""
         with self._lock:
@@ -116,15 +111,18 @@ class _Run:
             if not ready:
                 return False
             for key, _ in ready:
-                if key.fd == self.report.fileno():
-                    self._hear_report()
-                elif said := os.read(key.fd, 65536):
-                    self.heard[key.fd] += said
-                    if key.fd == self.output:
-                        noticed()
-                else:
-                    self._selector.unregister(key.fd)
+                self._hear(key.fd, noticed)
         return True
+
+    def _hear(self, descriptor: int, noticed: Callable[[], None]) -> None:
+        if descriptor == self.report.fileno():
+            self._hear_report()
+        elif said := os.read(descriptor, 65536):
+            self.heard[descriptor] += said
+            if descriptor == self.output:
+                noticed()
+        else:
+            self._selector.unregister(descriptor)
 
     def _hear_report(self) -> None:
         """First the process id, then the status; one message each."""

@@ -51,25 +51,28 @@ def serve(run: Callable[[bytes], int], prepare: Callable[[bytes], None] = _unpre
     while True:
         readable, _, _ = select.select([requests, ended], [], [], None if children else idle)
         if ended in readable:
-            with contextlib.suppress(BlockingIOError):
-                ended.recv(4096)
-            _reap(children)
-        elif requests not in readable:
-            return
+            _reap(children, ended)
+        request, descriptors = b"", list[int]()
         if requests in readable:
             request, descriptors, _, _ = socket.recv_fds(requests, LARGEST, STREAMS + 1)
-            if not request:
-                return
-            report = socket.socket(fileno=descriptors.pop())
-            prepare(request)
-            pid = os.fork()
-            if not pid:
-                for ours in (requests, ended, wakes, *children.values()):
-                    ours.close()
-                _become(partial(run, request), descriptors, report)
-            for descriptor in descriptors:
-                os.close(descriptor)
-            children[pid] = report
+        elif readable:
+            continue
+        if not request:
+            return
+        prepare(request)
+        report = socket.socket(fileno=descriptors.pop())
+        pid = os.fork()
+        if not pid:
+            _leave(requests, ended, wakes, *children.values())
+            _become(partial(run, request), descriptors, report)
+        children[pid] = report
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _leave(*theirs: socket.socket) -> None:
+    for each in theirs:
+        each.close()
 
 
 def _replace(number: int, descriptor: int) -> None:
@@ -81,7 +84,9 @@ def _wake(_signal: int, _frame: FrameType | None) -> None:
     """The signal is on the wakeup descriptor already."""
 
 
-def _reap(children: dict[int, socket.socket]) -> None:
+def _reap(children: dict[int, socket.socket], ended: socket.socket) -> None:
+    with contextlib.suppress(BlockingIOError):
+        ended.recv(4096)
     for pid in list(children):
         done, status = os.waitpid(pid, os.WNOHANG)
         if done:

@@ -41,6 +41,11 @@ from letsencrypt.webroot import ChallengeFolder, ChallengeServer
 from proxy_agent.daemon.wakeup import Wakeup
 
 
+def bell() -> Wakeup:
+    """What the loop sleeps in: the ends of runs ring, and no burst of them is worth waiting for."""
+    return Wakeup(quiet=0.02, at_most=0.1)
+
+
 def wire(
     settings: Settings, wakeup: Wakeup, now: Callable[[], datetime], random: Callable[[], float]
 ) -> tuple[ChallengeServer, Loop]:

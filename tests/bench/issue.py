@@ -16,8 +16,7 @@ from pathlib import Path
 import click
 
 from letsencrypt.settings import load
-from letsencrypt.wiring import wire
-from proxy_agent.daemon.wakeup import Wakeup
+from letsencrypt.wiring import bell, wire
 from tests.acme.container import Container
 from tests.acme.pebble import Authorities, Authority, make_trust, run_dns
 from tests.ports import free_port
@@ -51,7 +50,7 @@ def _issue(container: Container, authority: Authority, names: int) -> tuple[floa
     """Seconds, and how many of them this process was busy."""
     domains = ";".join(f"host-{number}.example" for number in range(names))
     environ = container.environ(domains, f"--server {authority.directory}")
-    wakeup = Wakeup()
+    wakeup = bell()
     server, loop = wire(load(environ), wakeup, lambda: datetime.now(UTC), lambda: 0.0)
     server.start()
     thread = threading.Thread(target=loop.run)
