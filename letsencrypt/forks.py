@@ -164,11 +164,13 @@ class Certbot:
         grace: timedelta = GRACE,
         command: Sequence[str] = COMMAND,
         noticed: Callable[[], None] = lambda: None,
+        hooks: Path | None = None,
     ) -> None:
         self._now = now
         self._limit = limit
         self._grace = grace
         self._noticed = noticed
+        self._hooks = str(hooks or "")
         self.server = ForkServer(command)
 
     def run(
@@ -183,6 +185,7 @@ class Certbot:
             "temporary_folder": str(temporary_folder),
             "journal": str(journal or ""),
             "refusal": refusal,
+            "hooks": self._hooks,
         }
         for _ in range(_TRIES):
             try:
