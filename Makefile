@@ -64,8 +64,8 @@ test: check ## Everything: check, then every ring against real binaries and cont
 	$(MAKE) build demo-image
 	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest -n auto --dist loadfile tests/acme tests/e2e tests/haproxy
 
-bench: toolbox build demo-image ## Measure a start, discovery, and what many hosts cost
-	@$(LIMIT) 1800 $(IN_TOOLBOX) bash -c "python -m tests.bench.start && python -m tests.bench.discovery && python -m tests.bench.hosts"
+bench: toolbox build demo-image ## Measure a start, discovery, what many hosts cost, and issuing
+	@$(LIMIT) 1800 $(IN_TOOLBOX) bash -c "python -m tests.bench.start && python -m tests.bench.discovery && python -m tests.bench.hosts && python -m tests.bench.issue"
 
 format: toolbox ## Format the code, mend what ruff can, write the README's tables
 	@$(LIMIT) 120 $(IN_TOOLBOX) bash -c 'ruff format && ruff check --fix-only && python -m tests.readme && python -m tests.golden.case'

@@ -40,11 +40,10 @@ def main(context: click.Context) -> None:
 @click.pass_obj
 def run(settings: Settings) -> None:
     """Look after all certificates until stopped; what runs without a command."""
-    from letsencrypt.wiring import wire  # noqa: PLC0415 - the health check does without certbot's libraries
-    from proxy_agent.daemon.wakeup import Wakeup  # noqa: PLC0415
+    from letsencrypt.wiring import bell, wire  # noqa: PLC0415 - the health check does without certbot's libraries
 
     threading.excepthook = _die_with_thread
-    wakeup = Wakeup()
+    wakeup = bell()
     wakeup.listen_to_signals()
     try:
         server, loop = wire(settings, wakeup, _now, random.random)

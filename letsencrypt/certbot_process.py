@@ -1,4 +1,4 @@
-"""One certbot run in a process of its own: arguments come in on standard input, one JSON line goes out.
+"""Each certbot run in a process of its own: an order with the arguments comes in, one JSON line goes out.
 
 certbot.main.main() may run once in a process: it replaces sys.excepthook, keeps locks and log files until exit and
 sets signal handlers. Its exit status is 1 for every failure and its words are made for people, so the outcome is
@@ -25,11 +25,15 @@ from letsencrypt.certbot_seams import (
     OrderRefusedError,
     Report,
     UsageError,
+    config_folder_of,
     error_type,
     failure_of,
+    know_keys,
     listen,
     share_config_folder,
+    warm_up,
 )
+from letsencrypt.forkserver import serve
 from letsencrypt.replaces import replace_held
 
 
@@ -114,15 +118,16 @@ def _write(report: Report, line: TextIO) -> None:
     line.flush()
 
 
-def _main() -> int:
-    """Standard output belongs to the report, so whatever certbot prints goes to standard error.
+def run_once(order_json: bytes) -> int:
+    """Be the process of the run that *order_json* asks for; its exit status.
 
-    The report is written at the end, and before that when a certificate is ordered and asked for: the last line
-    counts, and of a run that is killed later that is the one which says how far it came.
+    Standard output belongs to the report, so whatever certbot prints goes to standard error. The report is written
+    at the end, and before that when a certificate is ordered and asked for: the last line counts, and of a run that
+    is killed later that is the one which says how far it came.
     """
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as line:
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        order = json.load(sys.stdin)
+    order = json.loads(order_json)
+    with os.fdopen(os.dup(1), "w", encoding="utf-8") as line:
+        os.dup2(2, 1)
         tempfile.tempdir = order["temporary_folder"]
         report = Report()
 
@@ -140,5 +145,12 @@ def _main() -> int:
     return report.rc
 
 
+def prepare(order_json: bytes) -> None:
+    """Before the process of that run is forked."""
+    if folder := config_folder_of(json.loads(order_json)["arguments"]):
+        know_keys(folder)
+
+
 if __name__ == "__main__":
-    sys.exit(_main())
+    warm_up()
+    serve(run_once, prepare)

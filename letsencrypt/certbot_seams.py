@@ -8,9 +8,10 @@ import contextlib
 import errno
 import fcntl
 import functools
+import importlib.metadata
 import inspect
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,6 +21,12 @@ from acme import messages
 from acme.client import ClientNetwork, ClientV2
 from certbot import errors, util
 from certbot._internal.auth_handler import AuthHandler
+from certbot._internal.plugins.disco import PluginsRegistry
+from josepy.errors import Error as JoseError
+from josepy.jwk import JWK, JWKRSA
+
+_KEYS = 16
+"""More than anybody has accounts."""
 
 PRIVATE = (
     (ClientNetwork, "_check_response", ("response", "content_type")),
@@ -132,18 +139,59 @@ def _mark_finalization(note: Callable[[str], None]) -> None:
     ClientV2.begin_finalization = listen  # type: ignore[method-assign]
 
 
+def warm_up() -> None:
+    """Do once, in the process that forks, what each run would do again in the same way.
+
+    The plugins are found and imported; what is installed does not change while a process lives.
+    """
+    importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)  # type: ignore[assignment]
+    keep_keys()
+    PluginsRegistry.find_all()
+
+
+def keep_keys() -> None:
+    """Let an account's key be checked once and not in each run: that takes a third of a run's work.
+
+    Whatever differs in a single digit is another key, and checked for itself.
+    """
+    read = JWKRSA.fields_from_json
+
+    @functools.lru_cache(maxsize=_KEYS)
+    def known(fields: tuple[tuple[str, Any], ...]) -> JWKRSA:
+        return read(dict(fields))
+
+    def read_once(_cls: type[JWKRSA], jobj: Mapping[str, Any]) -> JWKRSA:
+        try:
+            return known(tuple(sorted(jobj.items())))
+        except TypeError:  # no key, but certbot says so better
+            return read(jobj)
+
+    JWKRSA.fields_from_json = classmethod(read_once)  # type: ignore[method-assign,assignment]
+
+
+def know_keys(config_folder: Path) -> None:
+    """Read the keys of the accounts there, for the runs to come; one that cannot be read is left to them."""
+    for path in config_folder.glob("accounts/**/private_key.json"):
+        with contextlib.suppress(OSError, ValueError, JoseError):
+            JWK.json_loads(path.read_text(encoding="utf-8"))
+
+
+def config_folder_of(arguments: Sequence[str]) -> Path | None:
+    """The one that certbot is given."""
+    words = list(arguments)
+    return Path(words[words.index("--config-dir") + 1]) if "--config-dir" in words else None
+
+
 def share_config_folder(arguments: Sequence[str]) -> None:
     """Take certbot's lock on its config folder in common with our other runs (places.py); on others as ever.
 
     Who wants it alone, as any certbot that is not ours does, gets it when no run of ours is under way.
     """
-    if "--config-dir" not in arguments:
-        return
+    config_folder = config_folder_of(arguments)
     lock = util.lock_dir_until_exit
-    config_folder = str(Path(arguments[list(arguments).index("--config-dir") + 1]).absolute())
 
     def share(dir_path: str) -> None:
-        if dir_path == config_folder:
+        if config_folder is not None and dir_path == str(config_folder.absolute()):
             _lock_in_common(Path(dir_path) / ".certbot.lock")
         else:
             lock(dir_path)

@@ -105,7 +105,7 @@ class Settings(FallbackSettings, NotifySettings):
         default=4,
         description=(
             "How many certificates of one CA are worked on at a time, so that one that hangs holds up no other. "
-            "More only helps to get many new ones at once; each takes 20 MB of memory meanwhile."
+            "More only helps to get many new ones at once."
         ),
         json_schema_extra={"accepts": "1 to 32", "default_text": "4"},
     )

@@ -20,11 +20,12 @@ from letsencrypt.certonly import (
 )
 from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
-from letsencrypt.crew import Crew
+from letsencrypt.crew import RING, Crew
 from letsencrypt.desk import Desk
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import CertbotRunner, Edges
 from letsencrypt.fallback_servers import options_at
+from letsencrypt.forks import Certbot
 from letsencrypt.health import Heartbeat
 from letsencrypt.hooks import start_courier
 from letsencrypt.issuer import Issuer
@@ -42,7 +43,7 @@ from letsencrypt.records import Permit
 from letsencrypt.renewal_hooks import share_hooks
 from letsencrypt.revocation import Revocations
 from letsencrypt.revoker import Revoker
-from letsencrypt.runner import Certbot, Outcome
+from letsencrypt.runner import Outcome
 from letsencrypt.secret_options import run_hidden
 from letsencrypt.settings import Settings
 from letsencrypt.snapshot import Volumes
@@ -54,6 +55,11 @@ from letsencrypt.webroot import ChallengeFolder, ChallengeServer
 from proxy_agent.daemon.wakeup import Wakeup
 
 
+def bell() -> Wakeup:
+    """What the loop sleeps in: the ends of runs ring, and no burst of them is worth waiting for."""
+    return Wakeup(quiet=0.02, at_most=0.1)
+
+
 def wire(
     settings: Settings, wakeup: Wakeup, now: Callable[[], datetime], random: Callable[[], float]
 ) -> tuple[ChallengeServer, Loop]:
@@ -63,7 +69,7 @@ def wire(
     load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
     promise = Heartbeat(settings.heartbeat).promise
     succession = _succession(settings, now)
-    certbot = Certbot(now, hooks=settings.letsencrypt_folder / EVENTS_FOLDER / DEPLOY_HOOKS)
+    certbot = _certbot(settings, wakeup, now)
     rehearse = _rehearsals(settings, certbot, now)
 
     def issuer_of(directory: Directory) -> Issuer:
@@ -168,6 +174,11 @@ def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
     root = settings.letsencrypt_folder
     volumes = Volumes(root, settings.certs_folder)
     return Watch(volumes, root / EVENTS_FOLDER, settings.listeners, now, start_courier)
+
+
+def _certbot(settings: Settings, wakeup: Wakeup, now: Callable[[], datetime]) -> Certbot:
+    hooks = settings.letsencrypt_folder / EVENTS_FOLDER / DEPLOY_HOOKS
+    return Certbot(now, noticed=lambda: wakeup.ring(RING), hooks=hooks)
 
 
 def _rehearsals(settings: Settings, certbot: Certbot, now: Callable[[], datetime]) -> Callable[[Lineage], Outcome]:

@@ -13,10 +13,10 @@ import pytest
 
 from letsencrypt.budget import Spent
 from letsencrypt.certonly import Directory, Folders, Options, arguments
+from letsencrypt.forks import COMMAND, Certbot
 from letsencrypt.lineages import parse_domains
 from letsencrypt.outbox import Item
 from letsencrypt.rounds import is_under_way
-from letsencrypt.runner import COMMAND, Certbot
 from letsencrypt.state_file import StateFile, state_folder
 from tests.acme.container import Container
 from tests.acme.pebble import LOOPBACK, PROFILES, Authorities, Authority, Dns

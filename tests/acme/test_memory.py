@@ -16,8 +16,8 @@ import pytest
 from letsencrypt.budget import Spent
 from letsencrypt.certonly import Directory, Options, rehearsal, rehearsal_folders
 from letsencrypt.control import Verb
+from letsencrypt.forks import Certbot
 from letsencrypt.lineages import parse_domains
-from letsencrypt.runner import Certbot
 from letsencrypt.schedule import Failure
 from letsencrypt.state import State
 from letsencrypt.state_file import StateFile, state_folder

@@ -3,22 +3,36 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from letsencrypt.certonly import Directory, Folders, Options, arguments
+from letsencrypt.forks import Certbot
 from letsencrypt.lineages import parse_domains
-from letsencrypt.runner import COMMAND, Certbot, Outcome
+from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from tests.acme.pebble import LOOPBACK
 from tests.waiting import until
 
 pytestmark = pytest.mark.acme
+
+
+SERVER = """
+from letsencrypt.forkserver import serve
+
+def run(_order):
+    exec({script!r}, dict(globals(), _order=_order))
+    return 0
+
+serve(run)
+"""
 
 
 def run(script: str, folder: Path, limit: float = 20.0) -> Outcome:
@@ -27,7 +41,7 @@ def run(script: str, folder: Path, limit: float = 20.0) -> Outcome:
         lambda: datetime.now(UTC),
         limit=timedelta(seconds=limit),
         grace=timedelta(seconds=0.3),
-        command=(sys.executable, "-c", script),
+        command=(sys.executable, "-c", SERVER.format(script=script)),
     )
     return certbot.run([], folder)
 
@@ -120,9 +134,80 @@ def test_certbot_ends_when_the_ca_hangs(tmp_path: Path, deaf_server: str) -> Non
     [lineage] = parse_domains("slow.example").lineages
     command = arguments(lineage, Options((), Directory(deaf_server)), folders, None)
 
-    certbot = Certbot(lambda: datetime.now(UTC), timedelta(seconds=2), timedelta(seconds=5), COMMAND)
+    certbot = Certbot(lambda: datetime.now(UTC), timedelta(seconds=2), timedelta(seconds=5))
     outcome = certbot.run(command, tmp_path)
 
     assert outcome.failure is Failure.CRASH
     assert outcome.detail.endswith("it did not end within 0:00:02 and was stopped")
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_server_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    """The next run begins in a new one; a run under way when its server dies goes on to its own end."""
+    begun, go_on = tmp_path / "begun", tmp_path / "go on"
+    script = (
+        f"import pathlib, threading; pathlib.Path({str(begun)!r}).touch(); pause = threading.Event()\n"
+        f"while not pathlib.Path({str(go_on)!r}).exists(): pause.wait(0.01)\n"
+        """print('{"rc": 0, "class": "ok"}')"""
+    )
+    command = (sys.executable, "-c", SERVER.format(script=script))
+    certbot = Certbot(lambda: datetime.now(UTC), timedelta(seconds=20), timedelta(seconds=1), command)
+    with ThreadPoolExecutor() as pool:
+        run_under_way = pool.submit(certbot.run, [], tmp_path)
+        until(begun.exists, "the run has begun")
+        first = certbot.server.pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        until(lambda: not is_running(first), "the server is gone")
+        go_on.touch()
+        assert run_under_way.result().failure is None
+    assert certbot.run([], tmp_path).failure is None
+    assert certbot.server.pid != first
+
+
+def test_a_server_that_cannot_be_started_is_a_failed_run(tmp_path: Path) -> None:
+    """Whatever is wrong with it, the loop hears of it and goes on."""
+    command = (sys.executable, "-c", "raise SystemExit('no')")
+    certbot = Certbot(lambda: datetime.now(UTC), timedelta(seconds=20), timedelta(seconds=1), command)
+    assert certbot.run([], tmp_path) == Outcome(Failure.CRASH, "certbot cannot be started")
+
+
+def test_a_server_without_work_ends(tmp_path: Path) -> None:
+    """Its memory is given back, and the next run starts another."""
+    command = (sys.executable, "-c", SERVER.format(script="").replace("serve(run)", "serve(run, idle=0.1)"))
+    certbot = Certbot(lambda: datetime.now(UTC), command=command)
+    for _ in range(2):
+        assert certbot.run([], tmp_path).detail == "certbot ended with status 0: it said nothing"
+        ended = certbot.server.pid
+        assert ended is not None
+        until(lambda pid=ended: not Path(f"/proc/{pid}").exists(), "the server has ended and was reaped")  # type: ignore[misc]
+
+
+def test_a_server_ends_with_the_loop(tmp_path: Path) -> None:
+    """However that ended: nobody holds the other end of its socket any more."""
+    code = (
+        "import pathlib, sys, os, signal, datetime\n"
+        "from letsencrypt.forks import Certbot\n"
+        f"certbot = Certbot(datetime.datetime.now, command=(sys.executable, '-c', {SERVER.format(script='')!r}))\n"
+        f"certbot.run([], pathlib.Path({str(tmp_path)!r}))\n"
+        "print(certbot.server.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    until(lambda: not is_running(int(done.stdout)), "the server has ended")
+
+
+def test_many_runs_at_a_time_are_kept_apart(tmp_path: Path) -> None:
+    """Each hears its own words and its own status, and nothing of them is left open."""
+    script = (
+        "import json, sys; print(json.dumps({'rc': 1, 'class': 'usage', 'detail': _order.decode()}))"
+        "; sys.stderr.write('x' * 100_000)"
+    )
+    command = (sys.executable, "-c", SERVER.format(script=script))
+    certbot = Certbot(lambda: datetime.now(UTC), command=command)
+    certbot.run([], tmp_path)
+    before = set(Path("/proc/self/fd").iterdir())
+    with ThreadPoolExecutor(16) as pool:
+        outcomes = list(pool.map(lambda n: certbot.run([f"run-{n}"], tmp_path), range(64)))
+    assert [f'"run-{n}"' in outcome.detail for n, outcome in enumerate(outcomes)] == [True] * 64
+    assert set(Path("/proc/self/fd").iterdir()) == before

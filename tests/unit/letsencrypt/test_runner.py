@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from letsencrypt.forks import GRACE, TIME_LIMIT
 from letsencrypt.health import STEP
-from letsencrypt.runner import GRACE, TIME_LIMIT, Outcome, Report, classify, plain
+from letsencrypt.runner import Outcome, Report, classify, plain
 from letsencrypt.schedule import Failure
 from proxy_agent.daemon.errors import Skipped
 
