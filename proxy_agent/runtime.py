@@ -13,6 +13,7 @@ from pathlib import Path
 
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.routing.model import ServerState
+from proxy_agent.routing.render import TICKET_KEYS
 from proxy_agent.server_states import RunningServer, parse_server_states, without_those_set_aside
 
 _TIMEOUT = 10.0
@@ -30,6 +31,7 @@ _CRT_LIST_LINE = re.compile(r"(\S+):(\d+)(?: \[([^\]]*)\])?(?: (.*))?")
 _FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]+)$", re.MULTILINE)
 _WORKER = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 _OPEN_TRANSACTION = re.compile(r"^\*(\S+)$", re.MULTILINE)
+_TICKET_KEY = re.compile(r"^\d+\.\d+ (\S+)$", re.MULTILINE)
 _CONFIGURATION = re.compile(r"^COMPANION_CONFIGURATION=(\S+)$", re.MULTILINE)
 
 
@@ -66,6 +68,8 @@ class Running:
     maps: Mapping[str, Mapping[str, str]]
     servers: Mapping[str, Mapping[str, RunningServer]] = field(default_factory=dict)
     """By backend and name."""
+    ticket_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What it encrypts session tickets with, the oldest first; none where it was started without."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Runtime:
                 crt_list=tuple(self._crt_list_lines()),
                 maps={path: self._map(path) for path in self._maps},
                 servers=parse_server_states(self._ask("show servers state")),
+                ticket_keys=tuple(_TICKET_KEY.findall(self._ask(f"show tls-keys {TICKET_KEYS}"))),
             )
         except RuntimeUnreachable:
             return None
@@ -166,6 +171,12 @@ class Runtime:
         answer = self._ask(f"del server {backend}/{server}")
         if "deleted" not in answer and "still" not in answer:
             raise RuntimeRefusal(f"HAProxy would not forget the server {backend}/{server}: {answer.strip()!r}.")
+
+    def add_ticket_key(self, line: str) -> None:
+        """Decrypt session tickets with one more key, in place of the oldest; raises RuntimeRefusal."""
+        if "updated" not in self._ask(f"set ssl tls-key {TICKET_KEYS} {line}"):
+            # Its words are not repeated: the key may be among them.
+            raise RuntimeRefusal("HAProxy would not take a new key for session tickets.")
 
     def reload(self) -> Verdict:
         """Start a worker on the configuration on disk and wait until it serves, or until HAProxy says why not.
