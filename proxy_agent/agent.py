@@ -8,6 +8,7 @@ from datetime import datetime
 from proxy_agent import perform, status
 from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import OperationalError, Skipped
+from proxy_agent.daemon.liveness import LONGEST_LOOK
 from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
@@ -96,11 +97,25 @@ class Agent:
                 self._services = ()
                 self._act(self._decide(now, stored, Found({}, None, (), frozenset())), stored, None)
 
-    def run(self, wakeup: Wakeup, publish: Callable[[status.Status], None]) -> None:
-        """Look, act and sleep until *wakeup* is stopped; every cycle ends in a status."""
+    def run(
+        self, wakeup: Wakeup, publish: Callable[[status.Status], None], due: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Look, act and sleep until *wakeup* is stopped; every cycle ends in a status.
+
+        *due* is told again and again within how many seconds it is called the next time, unless something hangs.
+        """
         while not wakeup.stopping:
-            publish(self.cycle())
-            wakeup.wait(self._delay())
+            due(LONGEST_LOOK)
+            current = self.cycle()
+            try:
+                publish(current)
+            except OperationalError as error:
+                self._notices.update("the status", [str(error)], logging.ERROR)
+            else:
+                self._notices.update("the status", [])
+            delay = self._delay()
+            due(delay + LONGEST_LOOK)
+            wakeup.wait(delay)
 
     def cycle(self) -> status.Status:
         """One look and what follows from it; trouble that the operator can act on is logged once and in the status."""
