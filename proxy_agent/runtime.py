@@ -25,6 +25,7 @@ _PAYLOAD_LIMIT = 30_000
 _IDLE_WITHIN = "200ms"
 """How long a look waits for the last requests of a server; whoever takes longer is forgotten at a later one."""
 
+_LONGEST_WORDS = 300
 _SUCCESS = "Success!"
 _MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
 _CRT_LIST_LINE = re.compile(r"(\S+):(\d+)(?: \[([^\]]*)\])?(?: (.*))?")
@@ -143,9 +144,9 @@ class Runtime:
             raise RuntimeRefusal(f"HAProxy would not prepare a new version of {path}.")
         for payload in _payloads(entries):
             if answer := self._ask(f"add map @{version[1]} {path} <<\n{payload}").strip():
-                raise RuntimeRefusal(f"HAProxy refused entries of {path}: {answer}")
+                raise RuntimeRefusal(f"HAProxy refused entries of {path}: {answer[:_LONGEST_WORDS]}")
         if answer := self._ask(f"commit map @{version[1]} {path}").strip():
-            raise RuntimeRefusal(f"HAProxy would not use the new version of {path}: {answer}")
+            raise RuntimeRefusal(f"HAProxy would not use the new version of {path}: {answer[:_LONGEST_WORDS]}")
 
     def add_server(self, backend: str, server: str, parameters: str, state: ServerState = "ready") -> None:
         """Have one more server, which is taken to be up until its check says otherwise; raises RuntimeRefusal."""
@@ -170,7 +171,9 @@ class Runtime:
         self._ask(f"wait {_IDLE_WITHIN} srv-removable {backend}/{server}")
         answer = self._ask(f"del server {backend}/{server}")
         if "deleted" not in answer and "still" not in answer:
-            raise RuntimeRefusal(f"HAProxy would not forget the server {backend}/{server}: {answer.strip()!r}.")
+            raise RuntimeRefusal(
+                f"HAProxy would not forget the server {backend}/{server}: {answer.strip()[:_LONGEST_WORDS]!r}."
+            )
 
     def add_ticket_key(self, line: str) -> None:
         """Decrypt session tickets with one more key, in place of the oldest; raises RuntimeRefusal."""
@@ -211,12 +214,12 @@ class Runtime:
 
     def _demand_silence(self, command: str) -> None:
         if answer := self._ask(command).strip():
-            raise RuntimeRefusal(f"HAProxy answered {command!r} with {answer!r}.")
+            raise RuntimeRefusal(f"HAProxy answered {command!r} with {answer[:_LONGEST_WORDS]!r}.")
 
     def _demand(self, command: str, sign_of_success: str) -> None:
         answer = self._ask(command).strip()
         if sign_of_success not in answer:
-            raise RuntimeRefusal(f"HAProxy answered {command.splitlines()[0]!r} with {answer!r}.")
+            raise RuntimeRefusal(f"HAProxy answered {command.splitlines()[0]!r} with {answer[:_LONGEST_WORDS]!r}.")
 
     def _ask(self, command: str) -> str:
         try:

@@ -45,6 +45,7 @@ class SettingsError(OperationalError):
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
+_LONGEST_QUOTE = 500
 
 
 def load(model: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
@@ -80,7 +81,7 @@ def _sentence(model: type[Settings], location: tuple[int | str, ...], message: s
     reason = message.removeprefix("Value error, ")
     hint = f" (accepted: {accepted})" if accepted and accepted not in reason else ""
     secret = next((is_secret(field) for name, field in fields(model) if name == variable), False)
-    said = variable if secret else f"{variable}={given.get(variable, '')!r}"
+    said = variable if secret else f"{variable}={given.get(variable, '')[:_LONGEST_QUOTE]!r}"
     return f"{said} cannot be used: {reason}{hint}."
 
 
