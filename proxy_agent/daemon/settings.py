@@ -45,7 +45,7 @@ class SettingsError(OperationalError):
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
-_LONGEST_QUOTE = 500
+_LONGEST_QUOTE, _LONGEST_REASON = 500, 2000
 
 
 def load(model: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
@@ -78,7 +78,7 @@ def is_family(variable: str) -> bool:
 def _sentence(model: type[Settings], location: tuple[int | str, ...], message: str, given: Mapping[str, str]) -> str:
     variable = str(location[0]) if location else "settings"
     accepted = next((accepts(field) for name, field in fields(model) if name == variable), "")
-    reason = message.removeprefix("Value error, ")
+    reason = message.removeprefix("Value error, ")[:_LONGEST_REASON]
     hint = f" (accepted: {accepted})" if accepted and accepted not in reason else ""
     secret = next((is_secret(field) for name, field in fields(model) if name == variable), False)
     said = variable if secret else f"{variable}={given.get(variable, '')[:_LONGEST_QUOTE]!r}"

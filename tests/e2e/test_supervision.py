@@ -35,7 +35,7 @@ def test_what_is_killed_comes_back(stack: Stack) -> None:
         stack.worker,
     )
     for victim in victims:
-        stack.run_in("haproxy", "kill", "-9", str(victim()))
+        stack.run_in("haproxy", "sh", "-c", f"kill -9 {victim()}")
         until(lambda: is_well(stack), "everything as before")
 
 

@@ -11,7 +11,7 @@ from proxy_agent.daemon.errors import OperationalError
 
 LONGEST = 20_000
 _LONGEST_REASON = 2000
-FEW = settings().max_examples * 2 // 5
+FEW = settings().max_examples * 3 // 20
 """Examples for each of many parsers; ``--hypothesis-profile=deep`` tries many more."""
 _CPU_SECONDS = 2.0
 """For what takes milliseconds: an input that makes a parser think for seconds stops the agent for everybody."""

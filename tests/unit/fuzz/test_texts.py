@@ -156,6 +156,7 @@ FOUND: list[tuple[str, object]] = [
     ("server states", "1\n# be_name srv_name srv_addr srv_admin_state srv_port\na b c x ²\n"),
     ("identifier", "*.a.test" * 2500),
     ("identifier", "ü" * 20_000),
+    ("words of a server", " ".join(map(str, range(4000)))),
 ]
 """What once broke a parser, with its name: tried first for ever."""
 
