@@ -175,6 +175,8 @@ def test_a_state_folder_that_is_lost_in_the_midst_of_work_is_made_anew(served: P
         finally:
             calm.set()
             vandal.join()
+        # What HAProxy refused, because its files were gone, is tried again after a resync interval at the latest.
+        served.later = 2 * served.settings.resync_interval
         renewed = served.publish("a", "a.test")
         served.serve(shop_itself)
         assert served.look_until_calm().problems == ()
