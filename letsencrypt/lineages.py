@@ -108,7 +108,7 @@ def _identifiers(group: str, skipped: list[Skipped]) -> Iterator[Identifier]:
             identifier = parse_identifier(item)
         except ValueError as error:
             shown = item if item.isprintable() else repr(item)
-            skipped.append(Skipped(shown, str(error).removeprefix(f"{item!r} is ")))
+            skipped.append(Skipped(shown, str(error).removeprefix(f"{item[:100]!r} is ")))
             continue
         if is_wildcard(identifier):
             skipped.append(Skipped(item, _WILDCARD))

@@ -131,7 +131,7 @@ def parse_retry_after(text: str, now: datetime) -> timedelta:
     try:
         date = parsedate_to_datetime(text)
     except ValueError:
-        raise ValueError(f"{text!r} is neither seconds nor a date") from None
+        raise ValueError(f"{text[:100]!r} is neither seconds nor a date") from None
     return max(date.replace(tzinfo=date.tzinfo or UTC) - now, timedelta())
 
 

@@ -52,6 +52,7 @@ def prepare(settings: Settings) -> None:
 @click.pass_obj
 def run(settings: Settings) -> None:
     """Look at containers and certificates and act, until stopped."""
+    from proxy_agent.daemon.liveness import end_unless_called_again  # noqa: PLC0415
     from proxy_agent.daemon.wakeup import Wakeup  # noqa: PLC0415
     from proxy_agent.wiring import wire  # noqa: PLC0415
 
@@ -63,7 +64,7 @@ def run(settings: Settings) -> None:
         parts.deployment.lock()
         parts.certificates.watch(wakeup.ring)
         parts.containers.watch(wakeup.ring, wakeup.hurry)
-        parts.agent.run(wakeup, _publisher(settings.status_file))
+        parts.agent.run(wakeup, _publisher(settings.status_file), end_unless_called_again)
     except OperationalError as error:
         log.error("%s", error)
         sys.exit(1)

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from proxy_agent import perform, status
 from proxy_agent.certificates import Found
-from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.daemon.errors import OperationalError, Skipped
+from proxy_agent.daemon.liveness import LONGEST_LOOK
 from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
@@ -20,6 +21,7 @@ from proxy_agent.routing.model import Routing, Service
 from proxy_agent.routing.render import Templates
 from proxy_agent.runtime import Running
 from proxy_agent.settings import Settings
+from proxy_agent.tls.ticket_keys import TicketKey
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,10 @@ _PATIENCE = 5
 
 def _no_extra(_: tuple[Service, ...]) -> Extra:
     return Extra()
+
+
+def _no_tickets(_: datetime) -> tuple[tuple[TicketKey, ...], tuple[Skipped, ...]]:
+    return (), ()
 
 
 class Agent:
@@ -48,6 +54,7 @@ class Agent:
         clock: Callable[[], datetime],
         surroundings: Surroundings,
         extra: Callable[[tuple[Service, ...]], Extra] = _no_extra,
+        ticket_keys: Callable[[datetime], tuple[tuple[TicketKey, ...], tuple[Skipped, ...]]] = _no_tickets,
     ) -> None:
         self._settings = settings
         self._templates = templates
@@ -59,6 +66,7 @@ class Agent:
         self._clock = clock
         self._surroundings = surroundings
         self._extra = extra
+        self._ticket_keys = ticket_keys if settings.ssl_bind_options.tickets else _no_tickets
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
@@ -89,11 +97,25 @@ class Agent:
                 self._services = ()
                 self._act(self._decide(now, stored, Found({}, None, (), frozenset())), stored, None)
 
-    def run(self, wakeup: Wakeup, publish: Callable[[status.Status], None]) -> None:
-        """Look, act and sleep until *wakeup* is stopped; every cycle ends in a status."""
+    def run(
+        self, wakeup: Wakeup, publish: Callable[[status.Status], None], due: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Look, act and sleep until *wakeup* is stopped; every cycle ends in a status.
+
+        *due* is told again and again within how many seconds it is called the next time, unless something hangs.
+        """
         while not wakeup.stopping:
-            publish(self.cycle())
-            wakeup.wait(self._delay())
+            due(LONGEST_LOOK)
+            current = self.cycle()
+            try:
+                publish(current)
+            except OperationalError as error:
+                self._notices.update("the status", [str(error)], logging.ERROR)
+            else:
+                self._notices.update("the status", [])
+            delay = self._delay()
+            due(delay + LONGEST_LOOK)
+            wakeup.wait(delay)
 
     def cycle(self) -> status.Status:
         """One look and what follows from it; trouble that the operator can act on is logged once and in the status."""
@@ -151,6 +173,7 @@ class Agent:
 
     def _decide(self, now: datetime, stored: Mapping[str, bytes], found: Found | None = None) -> Decision:
         inserts, not_inserted = self._surroundings.inserts()
+        ticket_keys, not_kept = self._ticket_keys(now)
         self._lines = self._extra(self._services or ())
         world = World(
             services=self._services or (),
@@ -159,15 +182,15 @@ class Agent:
             kept={self._deployment.certificate_name(path): pem for path, pem in stored.items()},
             refused=dict(self._refusals.certificates),
             now=now,
-            inserts=inserts,
-            not_inserted=not_inserted,
+            inserts=replace(inserts, ticket_keys=ticket_keys),
+            not_inserted=(*not_inserted, *not_kept),
             extra=self._refusals.of_extra(self._lines),
         )
         if self._decision is None or self._world != world or now >= self._decision.good_until:
             self._world, self._decision = world, self._decided(world)
         if taken := self._surroundings.taken_ports(self._decision.ports):
             # "haproxy -c" does not see it, and a reload that cannot bind stops everybody for two seconds.
-            return self._decided(replace(world, inserts=replace(inserts, taken_ports=taken)))
+            return self._decided(replace(world, inserts=replace(world.inserts, taken_ports=taken)))
         return self._decision
 
     def _decided(self, world: World) -> Decision:

@@ -13,8 +13,10 @@ from typing import Any
 import docker
 import requests
 import tenacity
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, DockerException, NotFound, StreamParseError
 
+from proxy_agent import answers
+from proxy_agent.answers import MalformedAnswer
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.departures import Departures
 from proxy_agent.listing import container_of, is_there, service_name, wanted_network
@@ -34,11 +36,20 @@ _URGENT = frozenset({"kill", "die", "pause"})
 _SHORT_ID = 12
 """Characters of an id that Docker uses as a host name; fewer may be the beginning of another's."""
 _CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
-_DAEMON_ERRORS = (DockerException, requests.RequestException, OSError)
-_ONE_ANSWER_ERRORS = (APIError, requests.exceptions.JSONDecodeError)
+_DAEMON_ERRORS = (DockerException, StreamParseError, requests.RequestException, OSError, MalformedAnswer)
+_ONE_ANSWER_ERRORS = (APIError, requests.exceptions.JSONDecodeError, MalformedAnswer)
 """What is wrong with one answer says nothing of the others."""
 
 Filters = tuple[tuple[str, str], ...]
+
+
+class _Api(docker.APIClient):
+    def _raise_for_status(self, response: requests.Response) -> None:
+        try:
+            super()._raise_for_status(response)  # type: ignore[misc] # missing in the stubs
+        except (KeyError, TypeError):
+            # The library takes whatever JSON comes with an error for an object with a message.
+            raise MalformedAnswer(f"what answers is not Docker (status {response.status_code})") from None
 
 
 class Containers:
@@ -93,7 +104,9 @@ class Containers:
     def _services(self) -> tuple[Service, ...]:
         api = self._api()
         self._departures.catch_up()
-        listed: dict[str, Entry] = {entry["Id"]: entry for entry in api.containers(filters=dict(self._filters))}
+        listed: dict[str, Entry] = {
+            entry["Id"]: entry for entry in answers.listing(api.containers(filters=dict(self._filters)))
+        }
         own = self._own_entry(api, listed)
         ours = self._position(api, own, any(map(is_on_host, listed.values())))
         self._departures.forget_all_but(listed)
@@ -118,7 +131,7 @@ class Containers:
         where = whereabouts(entry, wanted_network(entry), listed, ours)
         if identifier not in self._inspected:
             try:
-                self._inspected[identifier] = api.inspect_container(identifier)["Config"]
+                self._inspected[identifier] = answers.inspected(api.inspect_container(identifier))["Config"]
             except NotFound:
                 return None
             except _ONE_ANSWER_ERRORS as error:
@@ -130,7 +143,7 @@ class Containers:
     def _own_entry(self, api: docker.APIClient, listed: Mapping[str, Entry]) -> Entry:
         """HAProxy's own container, which the filters of others need not let through."""
         own_id = self._own_id()
-        found: list[Entry] = [*(api.containers() if self._filters else listed.values())]
+        found: list[Entry] = [*(answers.listing(api.containers()) if self._filters else listed.values())]
         by_id = [entry for entry in found if len(own_id) >= _SHORT_ID and entry["Id"].startswith(own_id)]
         # No two containers of one host have an address in common.
         by_address = [entry for entry in found if not addresses_of(entry).isdisjoint(self._own_addresses())]
@@ -155,14 +168,14 @@ class Containers:
     def _is_internal(self, api: docker.APIClient, network: str) -> bool:
         if network not in self._internal:
             try:
-                self._internal[network] = bool(api.inspect_network(network).get("Internal"))
+                self._internal[network] = bool(answers.network(api.inspect_network(network)).get("Internal"))
             except _ONE_ANSWER_ERRORS:
                 return False
         return self._internal[network]
 
     def _api(self) -> docker.APIClient:
         if self._client is None:
-            self._client = docker.APIClient(self._docker_host, version="auto", timeout=self._timeout)
+            self._client = _Api(self._docker_host, version="auto", timeout=self._timeout)
         return self._client
 
     def _follow(self, ring: Callable[[str], None], hurry: Callable[[str], None]) -> None:
@@ -176,7 +189,7 @@ class Containers:
 
     def _follow_one_stream(self, ring: Callable[[str], None], hurry: Callable[[str], None]) -> None:
         # A client of its own: this one waits on its connection for as long as nothing happens.
-        api = docker.APIClient(self._docker_host, version="auto", timeout=self._timeout)
+        api = _Api(self._docker_host, version="auto", timeout=self._timeout)
         api.timeout = None  # type: ignore[assignment] # waits for the next event, however long that takes
         try:
             # From where the last stream ended: a container that was told to stop meanwhile is not listed as such.
@@ -184,7 +197,7 @@ class Containers:
             # Subscribed first: whatever happened before this ring is in the look that it causes.
             ring("connected to Docker")
             delivered = False
-            for event in events:
+            for event in map(answers.event, events):
                 at = int(event.get("time") or 0)
                 # What the last stream brought in its last second comes again, and does not count.
                 delivered = delivered or not at or at > self._last_event

@@ -12,7 +12,7 @@ import contextlib
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -49,12 +49,9 @@ class Deployment:
             raise OperationalError(f"Another agent already works in {self._folder}.") from None
 
     def files(self) -> Mapping[str, bytes]:
-        """The current configuration by relative path; empty where there is none."""
-        return {
-            str(path.relative_to(self._current)): path.read_bytes()
-            for path in sorted(self._current.rglob("*"))
-            if path.is_file() and not path.name.startswith(TEMPORARY_PREFIX)
-        }
+        """The current configuration by relative path; what cannot be read is not there, and is written again."""
+        paths = [path for path in _below(self._current, "**/*") if not path.name.startswith(TEMPORARY_PREFIX)]
+        return {str(path.relative_to(self._current)): content for path, content in _contents(paths)}
 
     def certificate_path(self, name: str) -> str:
         """Where the bundle *name* is kept, which is also its name in HAProxy."""
@@ -66,9 +63,8 @@ class Deployment:
 
     def certificates(self) -> Mapping[str, bytes]:
         """All bundles that HAProxy may be told to read, by path."""
-        kept = sorted((self._folder / "certificates").glob("*/*.pem"))
-        paths = [*kept, self.default_certificate] if self.default_certificate.is_file() else kept
-        return {str(path): path.read_bytes() for path in paths}
+        kept = _below(self._folder / "certificates", "*/*.pem")
+        return {str(path): content for path, content in _contents([*kept, self.default_certificate])}
 
     def store_certificate(self, path: str, pem: bytes) -> None:
         """Keep a bundle; raises OperationalError and leaves the old one if it cannot."""
@@ -89,6 +85,7 @@ class Deployment:
             taken = {path.name for path in self._generations.glob("*")} if self._generations.is_dir() else set()
             number = next(n for n in range(len(taken) + 1) if f"{identity}.{n}" not in taken)
             staged = self._generations / f"{identity}.{number}"
+            self._make_way(staged)
             staged.mkdir(parents=True)
         try:
             for name, content in files.items():
@@ -105,6 +102,8 @@ class Deployment:
         with _failure(f"Cannot make {staged} current"):
             link.unlink(missing_ok=True)
             link.symlink_to(staged.relative_to(self._folder))
+            if not self._current.is_symlink():
+                self._make_way(self._current)
             link.replace(self._current)
             sync_folder(self._folder)
         return previous
@@ -123,7 +122,7 @@ class Deployment:
     def remember(self, services: tuple[Service, ...]) -> None:
         """Keep Docker's last complete answer for a start at which Docker cannot be asked."""
         content = _SERVICES.dump_json(services)
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             if self._services.read_bytes() == content:
                 return
         self._write(self._services, content)
@@ -132,13 +131,36 @@ class Deployment:
         """The services of the last complete answer; none where there was none, or an older version wrote it."""
         try:
             return _SERVICES.validate_json(self._services.read_bytes())
-        except (FileNotFoundError, ValidationError):
+        except (OSError, ValidationError):
             return ()
 
     def _write(self, path: Path, content: bytes) -> None:
         with _failure(f"Cannot write {path}"):
+            self._make_way(path)
             path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, content)
+
+    def _make_way(self, path: Path) -> None:
+        """Remove what stands where a file of ours, or a folder for it, is to be: nobody else has a place here."""
+        for folder in path.parents:
+            if folder != self._folder and folder.is_relative_to(self._folder) and folder.is_file():
+                folder.unlink()
+        if path.is_dir():
+            shutil.rmtree(path)
+
+
+def _below(folder: Path, pattern: str) -> list[Path]:
+    """What lies there, sorted; nothing where the folder cannot be read."""
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError:
+        return []
+
+
+def _contents(paths: Iterable[Path]) -> Iterator[tuple[Path, bytes]]:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            yield path, path.read_bytes()
 
 
 @contextlib.contextmanager

@@ -74,4 +74,5 @@ def _health(entry: Entry) -> Health:
 def _tcp_ports(exposed: Iterable[str]) -> tuple[int, ...]:
     ports = (port.partition("/") for port in exposed)
     # The daemon checks neither form nor range of what an image declares.
-    return tuple(sorted(int(number) for number, _, protocol in ports if protocol in ("", "tcp") and number.isdecimal()))
+    numbers = (number for number, _, protocol in ports if protocol in ("", "tcp"))
+    return tuple(sorted(int(number) for number in numbers if re.fullmatch("[0-9]{1,5}", number)))

@@ -23,6 +23,7 @@ from proxy_agent.routing.model import ServerState
 from proxy_agent.routing.render import CONFIGURATION, Configuration
 from proxy_agent.runtime import CrtListLine, RuntimeRefusal, Verdict
 from proxy_agent.server_changes import AddServer, MoveServer, RemoveServer, ServerAction, SetServerState
+from proxy_agent.session_tickets import AddTicketKey
 from proxy_agent.tls.bundle import Bundle
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Runtime(Protocol):
     def move_server(self, backend: str, server: str, address: str, port: int) -> None: ...
     def set_server_state(self, backend: str, server: str, state: ServerState) -> None: ...
     def remove_server(self, backend: str, server: str) -> None: ...
+    def add_ticket_key(self, line: str) -> None: ...
     def reload(self) -> Verdict: ...
 
 
@@ -142,10 +144,10 @@ class Performer:
                     self._runtime.add_to_crt_list(path, names, options)
             case RemoveCrtListLine(line):
                 self._runtime.remove_from_crt_list(line)
-            case ReplaceMap(path, entries):
-                self._runtime.replace_map(path, entries)
             case AddServer() | MoveServer() | SetServerState() | RemoveServer():
                 self._change_server(action)
+            case ReplaceMap() | AddTicketKey():
+                self._change_values(action)
             case WriteFile(name, content):
                 self._deployment.write(name, content)
             case Deploy(configuration):
@@ -156,6 +158,13 @@ class Performer:
                 if loaded:
                     self._runtime.unload_certificate(path)
                 self._deployment.remove_certificate(path)
+
+    def _change_values(self, action: ReplaceMap | AddTicketKey) -> None:
+        match action:
+            case ReplaceMap(path, entries):
+                self._runtime.replace_map(path, entries)
+            case AddTicketKey(line):
+                self._runtime.add_ticket_key(line)
 
     def _change_server(self, action: ServerAction) -> None:
         match action:
@@ -225,7 +234,7 @@ def _left_after_reload(actions: Iterable[Action]) -> tuple[Action, ...]:
     return tuple(
         ForgetCertificate(action.path, loaded=False) if isinstance(action, ForgetCertificate) else action
         for action in actions
-        if not isinstance(action, RemoveCrtListLine | ReplaceMap | ServerAction)
+        if not isinstance(action, RemoveCrtListLine | ReplaceMap | ServerAction | AddTicketKey)
     )
 
 

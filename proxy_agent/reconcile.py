@@ -7,9 +7,10 @@ in the running worker; only a changed ``haproxy.cfg`` costs a reload, which then
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, Configuration, identity_in
+from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, TICKET_KEYS, Configuration, identity_in
 from proxy_agent.runtime import CrtListLine, Running
 from proxy_agent.server_changes import MoveServer, ServerAction, SetServerState, server_changes
+from proxy_agent.session_tickets import AddTicketKey, ticket_changes
 from proxy_agent.tls.bundle import Bundle
 
 
@@ -124,6 +125,7 @@ Action = (
     | Verify
     | ForgetCertificate
     | ServerAction
+    | AddTicketKey
 )
 
 
@@ -147,6 +149,7 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
         actions += _file_changes(desired, actual)
         actions += _old_lines(desired, actual.running)
         actions += _loads(late, actual)
+        actions += ticket_changes(desired.configuration.ticket_keys, actual.running.ticket_keys)
         if not _is_refused(desired, actual):
             actions += server_changes(desired.configuration.backends, actual.running.servers)
             actions += _map_changes(desired, actual.running)
@@ -229,11 +232,9 @@ def _map_changes(desired: Desired, running: Running) -> Iterator[Action]:
 
 
 def _file_changes(desired: Desired, actual: Actual) -> Iterator[Action]:
-    refused = _is_refused(desired, actual)
+    follows_anyway = (CRT_LIST, DEFAULT_LIST, TICKET_KEYS)
     for name, content in desired.configuration.files.items():
-        if refused and name not in (CRT_LIST, DEFAULT_LIST):
-            continue
-        if actual.files.get(name) != content:
+        if actual.files.get(name) != content and (name in follows_anyway or not _is_refused(desired, actual)):
             yield WriteFile(name, content)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.routing.model import ServerState
+from proxy_agent.routing.render import TICKET_KEYS
 from proxy_agent.server_states import RunningServer, parse_server_states, without_those_set_aside
 
 _TIMEOUT = 10.0
@@ -24,12 +25,14 @@ _PAYLOAD_LIMIT = 30_000
 _IDLE_WITHIN = "200ms"
 """How long a look waits for the last requests of a server; whoever takes longer is forgotten at a later one."""
 
+_LONGEST_WORDS = 300
 _SUCCESS = "Success!"
 _MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
 _CRT_LIST_LINE = re.compile(r"(\S+):(\d+)(?: \[([^\]]*)\])?(?: (.*))?")
 _FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]+)$", re.MULTILINE)
 _WORKER = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 _OPEN_TRANSACTION = re.compile(r"^\*(\S+)$", re.MULTILINE)
+_TICKET_KEY = re.compile(r"^\d+\.\d+ (\S+)$", re.MULTILINE)
 _CONFIGURATION = re.compile(r"^COMPANION_CONFIGURATION=(\S+)$", re.MULTILINE)
 
 
@@ -66,6 +69,8 @@ class Running:
     maps: Mapping[str, Mapping[str, str]]
     servers: Mapping[str, Mapping[str, RunningServer]] = field(default_factory=dict)
     """By backend and name."""
+    ticket_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What it encrypts session tickets with, the oldest first; none where it was started without."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +103,7 @@ class Runtime:
                 crt_list=tuple(self._crt_list_lines()),
                 maps={path: self._map(path) for path in self._maps},
                 servers=parse_server_states(self._ask("show servers state")),
+                ticket_keys=tuple(_TICKET_KEY.findall(self._ask(f"show tls-keys {TICKET_KEYS}"))),
             )
         except RuntimeUnreachable:
             return None
@@ -138,9 +144,9 @@ class Runtime:
             raise RuntimeRefusal(f"HAProxy would not prepare a new version of {path}.")
         for payload in _payloads(entries):
             if answer := self._ask(f"add map @{version[1]} {path} <<\n{payload}").strip():
-                raise RuntimeRefusal(f"HAProxy refused entries of {path}: {answer}")
+                raise RuntimeRefusal(f"HAProxy refused entries of {path}: {answer[:_LONGEST_WORDS]}")
         if answer := self._ask(f"commit map @{version[1]} {path}").strip():
-            raise RuntimeRefusal(f"HAProxy would not use the new version of {path}: {answer}")
+            raise RuntimeRefusal(f"HAProxy would not use the new version of {path}: {answer[:_LONGEST_WORDS]}")
 
     def add_server(self, backend: str, server: str, parameters: str, state: ServerState = "ready") -> None:
         """Have one more server, which is taken to be up until its check says otherwise; raises RuntimeRefusal."""
@@ -165,7 +171,15 @@ class Runtime:
         self._ask(f"wait {_IDLE_WITHIN} srv-removable {backend}/{server}")
         answer = self._ask(f"del server {backend}/{server}")
         if "deleted" not in answer and "still" not in answer:
-            raise RuntimeRefusal(f"HAProxy would not forget the server {backend}/{server}: {answer.strip()!r}.")
+            raise RuntimeRefusal(
+                f"HAProxy would not forget the server {backend}/{server}: {answer.strip()[:_LONGEST_WORDS]!r}."
+            )
+
+    def add_ticket_key(self, line: str) -> None:
+        """Decrypt session tickets with one more key, in place of the oldest; raises RuntimeRefusal."""
+        if "updated" not in self._ask(f"set ssl tls-key {TICKET_KEYS} {line}"):
+            # Its words are not repeated: the key may be among them.
+            raise RuntimeRefusal("HAProxy would not take a new key for session tickets.")
 
     def reload(self) -> Verdict:
         """Start a worker on the configuration on disk and wait until it serves, or until HAProxy says why not.
@@ -200,12 +214,12 @@ class Runtime:
 
     def _demand_silence(self, command: str) -> None:
         if answer := self._ask(command).strip():
-            raise RuntimeRefusal(f"HAProxy answered {command!r} with {answer!r}.")
+            raise RuntimeRefusal(f"HAProxy answered {command!r} with {answer[:_LONGEST_WORDS]!r}.")
 
     def _demand(self, command: str, sign_of_success: str) -> None:
         answer = self._ask(command).strip()
         if sign_of_success not in answer:
-            raise RuntimeRefusal(f"HAProxy answered {command.splitlines()[0]!r} with {answer!r}.")
+            raise RuntimeRefusal(f"HAProxy answered {command.splitlines()[0]!r} with {answer[:_LONGEST_WORDS]!r}.")
 
     def _ask(self, command: str) -> str:
         try:

@@ -1,10 +1,14 @@
 """What HAProxy's ``show servers state`` says (management guide, 9.3): where each server is and how it stands."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from proxy_agent.routing.model import ServerState
 
+_NAMES = frozenset({"be_name", "srv_name", "srv_addr"})
+_NUMBERS = ("srv_port", "srv_admin_state")
+_NUMBER = re.compile(r"[0-9]{1,9}")
 _MAINTENANCE, _DRAINING = 0x01, 0x08
 """In ``srv_admin_state``: as set by a command, or by "disabled" in the configuration."""
 
@@ -42,7 +46,10 @@ def _entry(lines: Sequence[str], line: str) -> Mapping[str, str]:
     """One *line*, where the second names the columns; empty for a line that is no server."""
     columns = "".join(lines[1:2]).removeprefix("# ").split()
     words = line.split()
-    return dict(zip(columns, words, strict=True)) if len(words) == len(columns) else {}
+    entry = dict(zip(columns, words, strict=True)) if len(words) == len(columns) else {}
+    return (
+        entry if all(_NUMBER.fullmatch(entry.get(column, "")) for column in _NUMBERS) and entry.keys() >= _NAMES else {}
+    )
 
 
 def _state(entry: Mapping[str, str]) -> ServerState:

@@ -124,7 +124,7 @@ def parse_timeouts(text: object) -> Reading[Mapping[str, str]]:
             raise ValueError(f"{item[:40]!r} names no timeout: write one of {known}, then a length of time")
         timeouts[name], doubtful = parse_span(span)
         if doubtful:
-            doubts.append(f"{item!r} means milliseconds: write '{name} {span.strip()}s' for seconds")
+            doubts.append(f"{item[:100]!r} means milliseconds: write '{name} {span.strip()}s' for seconds")
     return Reading(dict(sorted(timeouts.items())), tuple(doubts))
 
 

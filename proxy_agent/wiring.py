@@ -15,6 +15,7 @@ from proxy_agent.perform import Performer
 from proxy_agent.process import check_configuration
 from proxy_agent.routing.render import CRT_LIST, MAPS, Templates
 from proxy_agent.runtime import Runtime
+from proxy_agent.session_tickets import SessionTickets
 from proxy_agent.settings import Settings
 from proxy_agent.surroundings import Surroundings
 from proxy_agent.trials import Trials
@@ -69,5 +70,6 @@ def wire(settings: Settings, templates: Path, clock: Callable[[], datetime]) -> 
             settings.enable_ipv6,
         ),
         Trials(settings, settings.run_folder, check_configuration).extra,
+        SessionTickets(state / "tickets.json").keys,
     )
     return Parts(agent, containers, certificates, deployment)

@@ -45,6 +45,7 @@ class SettingsError(OperationalError):
 
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
+_LONGEST_QUOTE, _LONGEST_REASON = 500, 2000
 
 
 def load(model: type[SettingsT], environ: Mapping[str, str]) -> SettingsT:
@@ -79,10 +80,10 @@ def _sentence(model: type[Settings], location: tuple[int | str, ...], message: s
     # A default that is checked is told by the name of its field.
     variable = next((alias for alias, field in fields(model) if field is model.model_fields.get(variable)), variable)
     accepted = next((accepts(field) for name, field in fields(model) if name == variable), "")
-    reason = message.removeprefix("Value error, ")
+    reason = message.removeprefix("Value error, ")[:_LONGEST_REASON]
     hint = f" (accepted: {accepted})" if accepted and accepted not in reason else ""
     secret = next((is_secret(field) for name, field in fields(model) if name == variable), False)
-    said = variable if secret else f"{variable}={given.get(variable, '')!r}"
+    said = variable if secret else f"{variable}={given.get(variable, '')[:_LONGEST_QUOTE]!r}"
     return f"{said} cannot be used: {reason}{hint}."
 
 

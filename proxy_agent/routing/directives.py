@@ -86,6 +86,13 @@ _LARGEST_TABLE = 1024**2
 _MULTIPLES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
+def judge_global(words: Words) -> None:
+    """Raise ValueError if a line of the global section could keep HAProxy from starting where ``-c`` sees nothing."""
+    modest = words[0] == "maxconn" and re.fullmatch("[0-9]{1,4}", "".join(words[1:2]))
+    if words[0] in ("maxconn", "ulimit-n", "fd-hard-limit") and not modest:
+        raise ValueError("HAProxy does not start where it needs more open files than it may have; MAXCONN is for that")
+
+
 def judge(words: Words, strict: bool) -> None:
     """Raise ValueError with a reason if *words* may not stand in a section; *strict* for those of containers."""
     if words[0] in _SECTIONS or words[0].startswith("."):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from proxy_agent.daemon.errors import Skipped
-from proxy_agent.routing.directives import judge, without_dns
+from proxy_agent.routing.directives import judge, judge_global, without_dns
 from proxy_agent.routing.legacy import translate, without_old_versions
 from proxy_agent.routing.metadata import asks_for_routes, setting
 from proxy_agent.routing.model import Service
@@ -135,7 +135,7 @@ def sift(
     told: list[Skipped] = []
     sections: dict[Section, tuple[str, ...]] = {}
     for section, text in sorted(own.items(), key=lambda item: (_KINDS.index(item[0].kind), item[0])):
-        lines, doubts = _read(text.lines, strict=False, bind=section.kind == "bind")
+        lines, doubts = _read(text.lines, strict=False, kind=section.kind)
         taken, refused = _tried(lines, _Trial(dict(sections), section, secret), refusal)
         told += [Skipped(text.variable, doubt) for doubt in (*doubts, *refused)]
         if taken or section.kind == "backend":
@@ -169,13 +169,13 @@ def _of_a_container(value: str, policy: Policy, trial: "_Trial", refusal: Refusa
     return taken, [*doubts, *refused]
 
 
-def _read(texts: Sequence[str], strict: bool, bind: bool = False) -> tuple[list[_Line], list[str]]:
+def _read(texts: Sequence[str], strict: bool, kind: Kind | None = None) -> tuple[list[_Line], list[str]]:
     """The lines that may be tried; a reason for each other one, and a word on each that was translated."""
     lines: list[_Line] = []
     doubts: list[str] = []
     for text in texts[:_MOST_LINES]:
         try:
-            written, becomes = _lines(text, strict, bind)
+            written, becomes = _lines(text, strict, kind)
         except ValueError as error:
             doubts.append(f"{quote(text)} is not used: {error}")
             continue
@@ -188,13 +188,15 @@ def _read(texts: Sequence[str], strict: bool, bind: bool = False) -> tuple[list[
     return lines, doubts
 
 
-def _lines(text: str, strict: bool, bind: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _lines(text: str, strict: bool, kind: Kind | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
     words = parse_line(text)
     if not words:
         return (), ()
-    if bind:
+    if kind == "bind":
         becomes = without_old_versions(_without_process(words))
         return (write_line(words),), (write_line(becomes),) if becomes else ()
+    if kind == "global":
+        judge_global(words)
     judge(words[:1], strict=False)
     lines = translate(words)
     for line in lines:

@@ -69,7 +69,7 @@ def parse_host(text: str) -> HostPattern:
     if text.startswith("*.") and "*" not in text[1:]:
         name = _name(text[2:])
         if name.startswith("[") or name.count(".") >= _MOST_LABELS:
-            raise ValueError(f"{text!r} is no pattern that is served: write '*.' before a name of few parts")
+            raise ValueError(f"{text[:100]!r} is no pattern that is served: write '*.' before a name of few parts")
         return HostPattern(HostKind.BELOW, f"*.{name}")
     if "*" in text:
         return _glob(text)
@@ -79,7 +79,9 @@ def parse_host(text: str) -> HostPattern:
 def _glob(text: str) -> HostPattern:
     pattern = re.sub(r"\*+", "*", text.lower())
     if not _GLOB.fullmatch(pattern):
-        raise ValueError(f"{text!r} is no host pattern: write letters, digits, '.', '-', '_' and '*' (Unicode as xn--)")
+        raise ValueError(
+            f"{text[:100]!r} is no host pattern: write letters, digits, '.', '-', '_' and '*' (Unicode as xn--)"
+        )
     return HostPattern(HostKind.ANY if pattern == "*" else HostKind.GLOB, pattern)
 
 
@@ -89,7 +91,7 @@ def _name(text: str) -> str:
         try:
             parse_identifier(text.replace("_", "x"))
         except ValueError:
-            raise ValueError(f"{text!r} is not a host name") from None
+            raise ValueError(f"{text[:100]!r} is not a host name") from None
         return text.lower()
     identifier = parse_identifier(text)
     if isinstance(identifier, str):

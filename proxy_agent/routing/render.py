@@ -16,10 +16,12 @@ from proxy_agent.routing.model import Backend, Routing
 from proxy_agent.settings import Settings
 from proxy_agent.tls.names import DnsName
 from proxy_agent.tls.policy import SUITES
+from proxy_agent.tls.ticket_keys import TicketKey
 
 CONFIGURATION = "haproxy.cfg"
 DEFAULT_LIST = "default.list"
 CRT_LIST = "crt.list"
+TICKET_KEYS = "ticket.keys"
 PLAIN_MAP = "maps/plain.map"
 TLS_MAP = "maps/tls.map"
 REDIRECT_MAP = "maps/redirect.map"
@@ -52,6 +54,8 @@ class Configuration:
     """Everything above as files, by path relative to the configuration's folder."""
     tls_options: Mapping[DnsName, str] = field(default_factory=dict)
     """What the crt-list says of handshakes for a name; nothing where the binds decide."""
+    ticket_keys: tuple[str, ...] = field(default=(), repr=False)
+    """What session tickets are encrypted with, as HAProxy has it."""
 
     @property
     def lines(self) -> Iterator[tuple[str, tuple[str, ...], str]]:
@@ -74,6 +78,8 @@ class Inserts:
     """Who may sign in, by the name of the file that says so."""
     taken_ports: Mapping[int, str] = field(default_factory=dict)
     """Ports that cannot be listened on, each with what is there."""
+    ticket_keys: tuple[TicketKey, ...] = ()
+    """What session tickets are encrypted with; none where there are to be no tickets that outlive a worker."""
 
 
 class Templates:
@@ -107,6 +113,7 @@ class Templates:
         identity = hashlib.sha256(unnamed.encode()).hexdigest()[:16]
         text = self._configuration(routing, lookup, extra, inserts, identity).encode()
         maps = _maps(routing, lookup)
+        ticket_keys = tuple(key.line(inserts.client_ca) for key in inserts.ticket_keys)
         return Configuration(
             identity=identity,
             text=text,
@@ -121,8 +128,10 @@ class Templates:
                 **{path: map_file(entries) for path, entries in maps.items()},
                 **{_page_path(status, page): page for status, page in inserts.pages.items()},
                 **({_client_ca_path(inserts.client_ca): inserts.client_ca} if inserts.client_ca else {}),
+                **({TICKET_KEYS: "".join(f"{line}\n" for line in ticket_keys).encode()} if ticket_keys else {}),
             },
             tls_options=inserts.tls_options,
+            ticket_keys=ticket_keys,
         )
 
     def _crt_list(self, crt_list: CrtList, options: Mapping[DnsName, str]) -> str:
@@ -146,6 +155,7 @@ class Templates:
             pages={status: _page_path(status, page) for status, page in sorted(inserts.pages.items())},
             client_ca=_client_ca_path(inserts.client_ca) if inserts.client_ca else "",
             covers_all=routing.covers_all,
+            tickets=bool(inserts.ticket_keys),
             challenges=settings.passes_challenges != "false",
             default_host=f"[{host}]" if isinstance(host, IPv6Address) else host,
             statistics=settings.stats_port and settings.stats_port not in inserts.taken_ports,

@@ -133,6 +133,9 @@ _TAKE_ONE = frozenset(
 """What is followed by a value, so that a refused word takes it along."""
 
 
+_MOST_REASONS = 10
+
+
 def read_server_words(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The words of *text* that can be used, each with its value, and a reason for each that cannot.
 
@@ -154,7 +157,8 @@ def read_server_words(text: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
             reasons.append(f"{quoted!r} is not used: {error}")
     for word, reason in _unusable_together(taken):
         reasons.append(f"{taken.pop(word)!r} is not used: {reason}")
-    return tuple(taken.values()), tuple(reasons)
+    # Each once, and not as many as somebody may write wrong words.
+    return tuple(taken.values()), tuple(dict.fromkeys(reasons))[:_MOST_REASONS]
 
 
 def parse_server_words(text: str) -> tuple[str, ...]:

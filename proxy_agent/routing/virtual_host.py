@@ -78,11 +78,13 @@ def parse_virtual_host(item: str) -> tuple[VirtualHost, ...]:
         return (VirtualHost(parse_host(item), None, None, parse_item_path("")),)
     scheme, separator, rest = _without_scheme(item)
     if separator and scheme.lower() not in _SCHEMES:
-        raise ValueError(f"{item!r} has an unknown scheme: write http://, https://, ws:// or wss://, or none for both")
+        raise ValueError(
+            f"{item[:100]!r} has an unknown scheme: write http://, https://, ws:// or wss://, or none for both"
+        )
     authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
     _check_authority(item, authority, separator)
     if any(character.isspace() for character in rest):
-        raise ValueError(f"{item!r} holds a blank: separate hosts with commas")
+        raise ValueError(f"{item[:100]!r} holds a blank: separate hosts with commas")
     host, port = _host_and_port(item, authority)
     pattern = parse_item_path(f"{slash}{path.partition(';')[0]}")
     hosts = (host[1:], f"*{host}") if host.startswith(".") else (host,)
@@ -97,13 +99,13 @@ def _without_scheme(item: str) -> tuple[str, str, str]:
 
 def _check_authority(item: str, authority: str, separator: str) -> None:
     if separator and not authority:
-        raise ValueError(f"{item!r} names no host: write one after the scheme, or the path alone")
+        raise ValueError(f"{item[:100]!r} names no host: write one after the scheme, or the path alone")
     if any(character.isspace() or character == ";" for character in authority):
-        raise ValueError(f"{item!r} holds a blank or a semicolon: separate hosts with commas")
+        raise ValueError(f"{item[:100]!r} holds a blank or a semicolon: separate hosts with commas")
     if "@" in authority:
-        raise ValueError(f"{item!r} names a user: write the host alone")
+        raise ValueError(f"{item[:100]!r} names a user: write the host alone")
     if authority.partition(":")[0].lower() in _SCHEMES and ":" in authority:
-        raise ValueError(f"{item!r} lacks '//' after its scheme")
+        raise ValueError(f"{item[:100]!r} lacks '//' after its scheme")
 
 
 def _host_and_port(item: str, authority: str) -> tuple[str, int | None]:
@@ -113,11 +115,11 @@ def _host_and_port(item: str, authority: str) -> tuple[str, int | None]:
     if not colon:
         return authority, None
     if ":" in host and not host.startswith("["):
-        raise ValueError(f"{item!r} holds more than one ':': write an IPv6 address in brackets")
+        raise ValueError(f"{item[:100]!r} holds more than one ':': write an IPv6 address in brackets")
     try:
         return host, parse_port(port)
     except ValueError as error:
-        raise ValueError(f"{item!r} ends its host with ':', but {error}") from None
+        raise ValueError(f"{item[:100]!r} ends its host with ':', but {error}") from None
 
 
 def _is_ipv6(text: str) -> bool:
@@ -132,10 +134,10 @@ def _doubts(item: str) -> Iterator[str]:
     if item.startswith("~"):
         return
     if re.search(r"[?#]|/.*;", _without_scheme(item)[2]):
-        yield f"{item!r} is served without what follows '?', '#' or ';': routes end with the path"
+        yield f"{item[:100]!r} is served without what follows '?', '#' or ';': routes end with the path"
     for entry in parse_virtual_host(item)[:1]:
         if entry.path.kind is PathKind.EXACT and entry.path.text == "/":
-            yield f"{item!r} is the root page alone: drop the slash for the whole site"
+            yield f"{item[:100]!r} is the root page alone: drop the slash for the whole site"
 
 
 def _bare(entry: VirtualHost) -> bool:

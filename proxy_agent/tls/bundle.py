@@ -113,9 +113,16 @@ def _certificates(pem: bytes) -> list[x509.Certificate]:
     if not blocks:
         raise ValueError("there is no certificate in it")
     try:
-        return [x509.load_pem_x509_certificate(block) for block in blocks]
-    except _UNREADABLE as error:
+        return [_certificate(block) for block in blocks]
+    except (*_UNREADABLE, TypeError) as error:
         raise ValueError("a certificate in it cannot be read") from error
+
+
+def _certificate(block: bytes) -> x509.Certificate:
+    certificate = x509.load_pem_x509_certificate(block)
+    # Names are read no earlier than they are asked for, and some cannot be.
+    _ = certificate.subject, certificate.issuer
+    return certificate
 
 
 def _leaf(key: PrivateKeyTypes, certificates: list[x509.Certificate]) -> x509.Certificate:

@@ -34,7 +34,7 @@ def parse_identifier(text: str) -> Identifier:
         return parse_dns_name(text)
     if isinstance(address, IPv6Address) and address.scope_id is not None:
         # The zone may hold any character (RFC 4007 section 11.2) and means something on its own host only.
-        raise ValueError(f"{text!r} is not an IP address others can use: it names a network interface after '%'")
+        raise ValueError(f"{text[:100]!r} is not an IP address others can use: it names a network interface after '%'")
     return address
 
 
@@ -44,9 +44,11 @@ def parse_dns_name(text: str) -> DnsName:
     labels = _a_labels(text.removeprefix("*."), text)
     for label in labels:
         if not _LABEL.fullmatch(label):
-            raise ValueError(f"{text!r} is not a host name: {_fault(label)}")
+            raise ValueError(f"{text[:100]!r} is not a host name: {_fault(label)}")
     if labels[-1].isdigit():
-        raise ValueError(f"{text!r} is not a host name: its last part is a number, and it is no IP address either")
+        raise ValueError(
+            f"{text[:100]!r} is not a host name: its last part is a number, and it is no IP address either"
+        )
     name = ".".join(["*", *labels] if wildcard else labels)
     if len(name) > _LONGEST_NAME:
         raise ValueError(f"{text[:40]!r}… is not a host name: longer than {_LONGEST_NAME} characters")
@@ -59,7 +61,7 @@ def _a_labels(name: str, text: str) -> list[str]:
     try:
         return idna.encode(name, uts46=True).decode("ascii").split(".")
     except idna.IDNAError as error:
-        raise ValueError(f"{text!r} is not a host name: {error}") from None
+        raise ValueError(f"{text[:100]!r} is not a host name: {str(error)[:200]}") from None
 
 
 def _fault(label: str) -> str:

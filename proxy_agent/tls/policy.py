@@ -107,9 +107,11 @@ class BindOptions:
     lowest: Version | None = None
     highest: Version | None = None
     without: frozenset[Version] = frozenset()
+    tickets: bool = True
+    """Whether sessions may be resumed by tickets."""
 
 
-_DONE = frozenset({"no-sslv3", "no-tls-tickets", "prefer-client-ciphers"})
+_DONE = frozenset({"no-sslv3", "prefer-client-ciphers"})
 _OUT: Mapping[str, Version] = {
     "no-tlsv10": "TLSv1.0",
     "no-tlsv11": "TLSv1.1",
@@ -128,7 +130,9 @@ def parse_bind_options(text: str) -> BindOptions:
     options = BindOptions()
     words = iter(text.lower().split())
     for word in words:
-        if word in _OUT:
+        if word == "no-tls-tickets":
+            options = replace(options, tickets=False)
+        elif word in _OUT:
             options = replace(options, without=options.without | {_OUT[word]})
         elif word in {"ssl-min-ver", "ssl-max-ver"} and (bound := _BOUNDS.get(next(words, ""))):
             options = replace(options, lowest=bound) if word == "ssl-min-ver" else replace(options, highest=bound)

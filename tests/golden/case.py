@@ -20,6 +20,7 @@ from proxy_agent.runtime import Verdict
 from proxy_agent.settings import load
 from proxy_agent.tls.bundle import Bundle
 from proxy_agent.tls.names import parse_identifier
+from proxy_agent.tls.ticket_keys import LENGTH, TicketKey
 from proxy_agent.trials import Trials
 
 CASES = Path(__file__).parent / "cases"
@@ -57,6 +58,9 @@ class Case:
             inserts=Inserts(
                 pages={int(status): page.encode() for status, page in self.world.get("pages", {}).items()},
                 client_ca=self.world.get("client_ca", {}).get("pem", "").encode(),
+                ticket_keys=tuple(
+                    TicketKey(NOW, bytes([n]) * LENGTH) for n in range(self.world.get("tickets", {}).get("keys", 0))
+                ),
             ),
             extra=Trials(settings, Path(gettempdir()), lambda _: Verdict(True, "")).extra(services),
         )

@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from ipaddress import ip_address
 from pathlib import Path
@@ -33,6 +33,7 @@ from proxy_agent.process import check_configuration
 from proxy_agent.routing.model import Container, Service
 from proxy_agent.routing.render import CRT_LIST, MAPS, Templates
 from proxy_agent.runtime import Running, Runtime
+from proxy_agent.session_tickets import SessionTickets
 from proxy_agent.settings import Settings
 from proxy_agent.status import Status
 from proxy_agent.surroundings import Surroundings
@@ -85,6 +86,8 @@ class Proxy:
         self.authority = authority
         self.containers = FakeContainers()
         self.templates = TEMPLATES
+        self.later = timedelta()
+        """How far the agent's clock is ahead."""
         self.settings = agent_settings.load(
             {
                 "STATE_FOLDER": str(folder / "state"),
@@ -140,7 +143,7 @@ class Proxy:
             deployment,
             self.runtime,
             Performer(deployment, self.runtime, listener, check_configuration),
-            lambda: datetime.now(UTC),
+            lambda: datetime.now(UTC) + self.later,
             Surroundings(
                 settings.errors_folder,
                 settings.htpasswd_folder,
@@ -148,6 +151,7 @@ class Proxy:
                 settings.enable_ipv6,
             ),
             Trials(settings, settings.run_folder, check_configuration).extra,
+            SessionTickets(settings.state_folder / "tickets.json").keys,
         )
 
     @cached_property

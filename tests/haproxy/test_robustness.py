@@ -2,6 +2,7 @@
 
 import shutil
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,43 @@ def test_a_state_folder_that_is_lost_is_made_anew(served: Proxy) -> None:
     served.kill()
     served.start()
     assert served.serial("a.test") == serial
+    assert served.tls("a.test").status == 200
+
+
+def test_a_state_folder_that_is_lost_in_the_midst_of_work_is_made_anew(served: Proxy, shop: Origin) -> None:
+    """At any moment of a look, again and again: no visitor notices, and it is whole as soon as it is let be."""
+    calm, state = threading.Event(), served.settings.state_folder
+
+    def vandalise() -> None:
+        while not calm.wait(0.002):
+            shutil.rmtree(state, ignore_errors=True)
+
+    shop_itself = service("shop", "a.test", shop.port)
+    vandal = threading.Thread(target=vandalise)
+    with visitors(served, "a.test", number=2) as visits:
+        vandal.start()
+        try:
+            for number in range(15):
+                # Whatever this asks for: a reload, a certificate, a map, nothing.
+                served.serve(
+                    shop_itself, *([service(f"new-{number}", "new.test", shop.port)] if number % 3 == 0 else [])
+                )
+                served.publish("b", "b.test")
+                served.look()
+        finally:
+            calm.set()
+            vandal.join()
+        # What HAProxy refused, because its files were gone, is tried again after a resync interval at the latest.
+        served.later = 2 * served.settings.resync_interval
+        renewed = served.publish("a", "a.test")
+        served.serve(shop_itself)
+        assert served.look_until_calm().problems == ()
+        visits.go_on()
+    assert visits.failures == []
+    assert served.serial("a.test") == renewed.serial
+    served.kill()
+    served.start()
+    assert served.serial("a.test") == renewed.serial
     assert served.tls("a.test").status == 200
 
 

@@ -36,3 +36,13 @@ def test_the_example_names_only_variables_that_exist() -> None:
     offered = set(re.findall(r"^#([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert {"DOMAINS", "EMAIL", "OPTIONS"} <= offered
     assert offered <= set(re.findall(r"\$\{([A-Z0-9_]+):-", compose))
+
+
+def test_logs_are_bounded_and_every_container_comes_back() -> None:
+    """An attack fills neither the disk with lines, nor does a crash last."""
+    services = (ROOT / "compose.yaml").read_text().split("\nservices:\n")[1].split("\nnetworks:\n")[0]
+    common = (ROOT / "compose.yaml").read_text().split("\nservices:\n")[0]
+    assert "  restart: unless-stopped\n" in common
+    assert '  logging: { driver: "${LOG_DRIVER:-local}" }\n' in common
+    names = re.findall(r"^  ([a-z-]+):$", services, re.MULTILINE)
+    assert len(names) == services.count("<<: *unprivileged") == 3

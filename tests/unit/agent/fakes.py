@@ -18,13 +18,14 @@ from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.perform import Performer
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.model import Container, ServerState, Service
-from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, Inserts, Templates
+from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, MAPS, TICKET_KEYS, Inserts, Templates
 from proxy_agent.routing.wanted import Request
 from proxy_agent.runtime import CrtListLine, Running, RuntimeRefusal, Verdict
 from proxy_agent.server_states import RunningServer
 from proxy_agent.status import Status
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import DnsName, Identifier, covers, parse_identifier
+from proxy_agent.tls.ticket_keys import TicketKey
 from tests.certificate_authority import CertificateAuthority
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -204,6 +205,18 @@ class FakeDisk:
             raise OperationalError(self.failure)
 
 
+class FakeTickets:
+    """Keys of session tickets, as a test says."""
+
+    def __init__(self) -> None:
+        self.known: tuple[TicketKey, ...] = ()
+        self.skipped: tuple[Skipped, ...] = ()
+
+    def keys(self, _now: datetime) -> tuple[tuple[TicketKey, ...], tuple[Skipped, ...]]:
+        """What was told."""
+        return self.known, self.skipped
+
+
 class FakeHAProxy:
     """HAProxy with its runtime API, its master, its checker and its TLS listener."""
 
@@ -216,6 +229,7 @@ class FakeHAProxy:
         self.servers: dict[str, dict[str, RunningServer]] = {}
         self.backends: set[str] = set()
         self.configuration = ""
+        self.ticket_keys: tuple[str, ...] = ()
         self.worker = 0
         self.journal: list[str] = []
         """What was asked of it, in order, but for questions."""
@@ -259,7 +273,9 @@ class FakeHAProxy:
         fingerprints = {path: parse_bundle("", pem).fingerprint for path, pem in self.loaded.items()}
         maps = {path: dict(entries) for path, entries in self.maps.items()}
         servers = {backend: dict(entries) for backend, entries in self.servers.items()}
-        return Running(self.worker, self.configuration, fingerprints, tuple(self.crt_list), maps, servers)
+        return Running(
+            self.worker, self.configuration, fingerprints, tuple(self.crt_list), maps, servers, self.ticket_keys
+        )
 
     def load_certificate(self, path: str, pem: bytes) -> None:
         """Use it from now on."""
@@ -321,6 +337,11 @@ class FakeHAProxy:
         else:
             del self.servers[backend][server]
 
+    def add_ticket_key(self, line: str) -> None:
+        """One more key in place of the oldest."""
+        self._asked("add_ticket_key", line)
+        self.ticket_keys = (*self.ticket_keys[1:], line)
+
     def reload(self) -> Verdict:
         """A new worker on what is current, unless that fails."""
         self.journal.append("reload")
@@ -378,6 +399,7 @@ class FakeHAProxy:
         self.crt_list = [CrtListLine(line[0], number, tuple(line[1:])) for number, line in enumerate(lines, start=1)]
         self.loaded = {path: self._disk.stored[path] for path in (*(line[0] for line in lines), self.default)}
         self.maps = {path: dict(line.split(" ", 1) for line in files[path].decode().splitlines()) for path in MAPS}
+        self.ticket_keys = tuple(files.get(TICKET_KEYS, b"").decode().splitlines())
         identity = re.search(rb"COMPANION_CONFIGURATION (\S+)", files[CONFIGURATION])
         assert identity
         self.configuration = identity[1].decode()
@@ -406,6 +428,7 @@ class House:
         self.now = NOW
         self.settings = SETTINGS
         self.extra = Extra()
+        self.tickets = FakeTickets()
         self.agent = self.another_agent()
 
     def another_agent(self) -> Agent:
@@ -422,6 +445,7 @@ class House:
             lambda: self.now,
             self.surroundings,
             lambda _: self.extra,
+            self.tickets.keys,
         )
 
     def boot(self) -> None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from proxy_agent.daemon.errors import OperationalError, Skipped
+from proxy_agent.daemon.liveness import LONGEST_LOOK
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.routing.render import CONFIGURATION, PLAIN_MAP, REDIRECT_MAP, TLS_MAP
 from proxy_agent.status import Status
@@ -510,3 +511,26 @@ def test_the_statistics_give_way_to_another_program(house: House) -> None:
     house.surroundings.taken = {}
     house.containers.known = (service("shop", "a.test:1936"),)
     assert house.look().problems == ("shop: http://a.test:1936 is not served: port 1936 is STATS_PORT",)
+
+
+def test_each_step_of_the_loop_is_due_in_time(house: House) -> None:
+    """A look as well as a sleep: whoever watches knows that something hangs."""
+    due: list[float] = []
+    house.agent.run(Clockwork(2), lambda _: None, due.append)
+    assert due == [LONGEST_LOOK, 60 + LONGEST_LOOK] * 2
+
+
+def test_a_status_that_cannot_be_published_is_said_and_costs_nothing_else(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full tmpfs is no reason to stop looking."""
+    published: list[Status] = []
+
+    def publish(current: Status) -> None:
+        published.append(current)
+        if len(published) < 3:
+            raise OperationalError("Cannot write status.json: No space left on device.")
+
+    house.agent.run(Clockwork(4), publish)
+    assert len(published) == 4
+    assert caplog.messages == ["Cannot write status.json: No space left on device.", "Mended: the status"]

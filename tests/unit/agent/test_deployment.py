@@ -167,5 +167,49 @@ def test_a_folder_that_cannot_be_used_is_an_operational_error(tmp_path: Path) ->
 def test_a_stage_that_fails_leaves_nothing(deployment: Deployment, tmp_path: Path) -> None:
     """Half a configuration is none."""
     with pytest.raises(OperationalError, match="Cannot write"):
-        deployment.stage({"haproxy.cfg": b"global\n", "haproxy.cfg/x": b""}, "id")
+        deployment.stage({"haproxy.cfg": b"global\n", "x" * 300: b""}, "id")
     assert generations(tmp_path) == []
+
+
+# Whatever somebody did to the folder
+
+
+@pytest.mark.parametrize("place", ["certificates/issued/a.pem", "default.pem", "services.json", "current/crt.list"])
+def test_a_folder_in_the_place_of_a_file_is_in_nobodys_way(deployment: Deployment, tmp_path: Path, place: str) -> None:
+    """It is not read, and it goes when the file is written: all of the state folder is ours."""
+    deployment.commit(deployment.stage(FILES, "id"))
+    path = tmp_path / "state" / place
+    path.unlink(missing_ok=True)
+    (path / "inside").mkdir(parents=True)
+    assert deployment.files() == {name: content for name, content in FILES.items() if not place.endswith(name)}
+    assert (deployment.certificates(), deployment.remembered()) == ({}, ())
+    deployment.store_certificate(deployment.certificate_path("issued/a"), b"pem")
+    deployment.store_certificate(str(deployment.default_certificate), b"pem")
+    deployment.remember((service("shop", "a.test"),))
+    deployment.write("crt.list", b"")
+    assert deployment.files() == FILES
+    assert len(deployment.certificates()) == 2
+    assert deployment.remembered() == (service("shop", "a.test"),)
+
+
+@pytest.mark.parametrize("place", ["certificates", "certificates/issued", "generations"])
+def test_a_file_in_the_place_of_a_folder_is_in_nobodys_way(deployment: Deployment, tmp_path: Path, place: str) -> None:
+    """The same the other way round."""
+    path = tmp_path / "state" / place
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("in the way")
+    assert (deployment.files(), deployment.certificates()) == ({}, {})
+    deployment.store_certificate(deployment.certificate_path("issued/a"), b"pem")
+    deployment.commit(deployment.stage(FILES, "id"))
+    assert deployment.files() == FILES
+    assert list(deployment.certificates().values()) == [b"pem"]
+
+
+def test_a_current_configuration_that_is_a_folder_is_replaced(deployment: Deployment, tmp_path: Path) -> None:
+    """As in a backup that followed the link."""
+    (tmp_path / "state" / "current").mkdir()
+    (tmp_path / "state" / "current" / "haproxy.cfg").write_bytes(b"old")
+    deployment.commit(deployment.stage(FILES, "id"))
+    assert deployment.files() == FILES
+    deployment.prune()
+    assert deployment.files() == FILES

@@ -129,7 +129,7 @@ def test_any_retry_after_is_read_or_refused(text: str) -> None:
     try:
         assert parse_retry_after(text, NOW) >= timedelta()
     except ValueError as error:
-        assert repr(text) in str(error)  # noqa: PT017 - both ends are fine
+        assert repr(text[:100]) in str(error)  # noqa: PT017 - both ends are fine
 
 
 def test_the_healthy_come_first() -> None:

@@ -194,6 +194,15 @@ def test_a_certificate_with_damaged_content_raises_value_error_only(data: st.Dat
     _parse(SAMPLE.private_key_pem + _pem_of(bytes(der)) + SAMPLE.chain_pem)
 
 
+def test_a_name_that_cannot_be_read_is_refused() -> None:
+    """As one with a string of bits in the place of text."""
+    der = _der_of(SAMPLE.leaf_pem)
+    damaged = der.replace(b"\x0c\x11Test Intermediate", b"\x03\x11Test Intermediate")
+    assert damaged != der
+    with pytest.raises(ValueError, match="a certificate in it cannot be read"):
+        parse_bundle("a", SAMPLE.private_key_pem + _pem_of(damaged) + SAMPLE.chain_pem)
+
+
 def test_a_doubled_extension_is_refused() -> None:
     """Two lists of names leave open which one counts (RFC 5280 section 4.2)."""
     extension = SAMPLE.certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.public_bytes()

@@ -1,0 +1,67 @@
+"""Whatever ends comes back by itself, and whatever starts late is waited for."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from tests.e2e.stack import Stack
+from tests.waiting import until
+
+
+def process(stack: Stack, service: str) -> int:
+    """The process that s6 watches under this name."""
+    return int(stack.run_in("haproxy", "s6-svstat", "-o", "pid", f"/run/services/{service}"))
+
+
+def is_well(stack: Stack) -> bool:
+    """Whether the health check of the container passes and a web container answers."""
+    checked = stack.run_in("haproxy", "companion", "healthcheck", check=False)
+    return "the agent keeps up" in checked and stack.http("one.test").status == 200
+
+
+def is_running(stack: Stack, service: str) -> bool:
+    """Whether a container of a service does."""
+    return bool(stack.compose("ps", "--quiet", "--status", "running", service).strip())
+
+
+def test_what_is_killed_comes_back(stack: Stack) -> None:
+    """The agent, HAProxy's master and its worker; the routes are those from before."""
+    stack.up("haproxy", "docker-gate", "app")
+    until(lambda: is_well(stack), "the web container")
+    victims: tuple[Callable[[], int], ...] = (
+        lambda: process(stack, "agent"),
+        lambda: process(stack, "haproxy"),
+        stack.worker,
+    )
+    for victim in victims:
+        stack.run_in("haproxy", "sh", "-c", f"kill -9 {victim()}")
+        until(lambda: is_well(stack), "everything as before")
+
+
+def test_short_of_memory_the_agent_goes_first(stack: Stack) -> None:
+    """The kernel ends what has the highest score; HAProxy's is the container's own."""
+    stack.up("haproxy")
+    until(lambda: stack.http("one.test").status == 503, "HAProxy")
+    scores = {
+        service: int(stack.run_in("haproxy", "cat", f"/proc/{process(stack, service)}/oom_score_adj"))
+        for service in ("agent", "haproxy")
+    }
+    assert scores["agent"] >= 500 > scores["haproxy"]
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ("letsencrypt", "app", "docker-gate", "haproxy", "production"),
+        ("docker-gate", "haproxy", "production", "letsencrypt", "app"),
+    ],
+)
+def test_containers_start_in_any_order(stack: Stack, order: tuple[str, ...]) -> None:
+    """Each alone and late: whoever needs another one waits for it, and in the end all is served and trusted."""
+    stack.environment |= {"DOMAINS": "one.test", "EMAIL": "me@one.test"}
+    for service in order:
+        stack.compose("up", "--detach", "--no-deps", service)
+        until(partial(is_running, stack, service), f"{service} to run")
+    until(lambda: stack.http("one.test").status in {200, 301}, "the web container")
+    stack.until_trusted(["one.test"], "production", within=120)
