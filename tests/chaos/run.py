@@ -8,7 +8,7 @@ from typing import Any
 from proxy_agent.routing.render import CONFIGURATION
 from tests.certificate_authority import CertificateAuthority
 from tests.chaos.clients import Tally
-from tests.chaos.faults import Fault
+from tests.chaos.fault import Fault
 from tests.chaos.site import Site, site
 from tests.chaos.world import World, world
 from tests.waiting import until
@@ -36,7 +36,7 @@ class Outcome:
 
 def outcome_of(fault: Fault, times: int, authority: CertificateAuthority) -> Outcome:
     """Have a fault happen *times* times to an installation of its own, under load."""
-    with site(authority, **fault.environment) as installation, world(installation) as around:
+    with site(authority, fault.small_disk, fault.other_clock) as installation, world(installation) as around:
         with around.load() as tally:
             seconds = tuple(fault.act(around, times))
         return Outcome(fault, times, tally, seconds, differences(around))

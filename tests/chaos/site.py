@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -19,10 +20,18 @@ from tests.haproxy.proxy import Proxy, reserved_port
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
+SHARED_MEMORY = Path("/dev/shm")
+"""A disk of some hundred megabytes, in a container."""
 _GATE = "docker-gate"
 # Root without its capabilities meets the modes of files as the container's user does.
 _UNPRIVILEGED = "setpriv --bounding-set=-all --inh-caps=-all " if os.geteuid() == 0 else ""
 _SERVICES = ("haproxy", "agent", _GATE)
+_SPOILED = """
+{% for backend in backends if "spoils" in backend.title %}
+    nonsense
+{% endfor %}
+"""
+"""What is appended to the templates: a service of this name makes a configuration that HAProxy rejects."""
 
 
 class Site(Proxy):
@@ -34,6 +43,7 @@ class Site(Proxy):
         super().__init__(folder, authority, {"DOCKER_HOST": f"tcp://127.0.0.1:{gate_port}", **environment})
         self.engine = Engine(folder / "docker.sock")
         self._gate_port = gate_port
+        self._clock: dict[str, str] = {}
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._lay_out()
 
@@ -43,6 +53,7 @@ class Site(Proxy):
         environment = {
             **{name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ},
             **self.environment,
+            **self._clock,
             "PATH": f"{self.folder}/bin:{os.environ['PATH']}",
             "PYTHONPATH": str(self.folder / "app"),
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -79,6 +90,23 @@ class Site(Proxy):
         kept.touch(0o600)
         kept.write_bytes(pem)
         self.raise_all()
+
+    def have_other_clock(self) -> None:
+        """Let the processes that are started from now on live by a wall clock that move_clock() moves."""
+        (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
+        self._clock = {
+            "LD_PRELOAD": str(library),
+            "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"),
+            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        self.move_clock(timedelta(0))
+
+    def move_clock(self, by: timedelta) -> None:
+        """Set it that far before or after the real time."""
+        new = self.folder / "clock.new"
+        new.write_text(f"{by.total_seconds():+.0f}\n")
+        new.replace(self.folder / "clock")
 
     def pid(self, service: str) -> int | None:
         """The process that s6 runs for a service, None while there is none."""
@@ -147,7 +175,9 @@ class Site(Proxy):
             "/var/run/docker.sock": str(self.engine.path),
             "0.0.0.0:2375": f"127.0.0.1:{self._gate_port}",
         }
-        shutil.copytree(self.folder / "app" / "haproxy" / "services", self.folder / "services")
+        with (self.folder / "app/haproxy/haproxy.cfg.j2").open("a") as template:
+            template.write(_SPOILED)
+        shutil.copytree(self.folder / "app/haproxy/services", self.folder / "services")
         for path in (*(self.folder / "services").rglob("*"), self.folder / "app/haproxy/docker-gate.cfg"):
             if path.is_file():
                 text = path.read_text()
@@ -166,14 +196,19 @@ class Site(Proxy):
 
 
 @contextlib.contextmanager
-def site(authority: CertificateAuthority, **environment: str) -> Iterator[Site]:
+def site(authority: CertificateAuthority, small_disk: bool = False, other_clock: bool = False) -> Iterator[Site]:
     """An installation that does not run yet, and that is gone with its folder when the block ends."""
     with contextlib.ExitStack() as stack:
         # Short, because a path of a Unix socket has at most 107 characters.
-        folder = Path(mkdtemp(prefix="chaos-"))
-        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        folders = [Path(mkdtemp(prefix="chaos-")), Path(mkdtemp(prefix="chaos-", dir=SHARED_MEMORY))]
+        for folder in folders:
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
         http_port, https_port, gate_port = (stack.enter_context(reserved_port()) for _ in range(3))
-        ports = {"HTTP_PORT": str(http_port), "HTTPS_PORT": str(https_port)}
-        made = Site(folder, authority, gate_port, {**ports, **environment})
+        environment = {"HTTP_PORT": str(http_port), "HTTPS_PORT": str(https_port)}
+        if small_disk:
+            environment["STATE_FOLDER"] = str(folders[1] / "state")
+        made = Site(folders[0], authority, gate_port, environment)
         stack.callback(made.close)
+        if other_clock:
+            made.have_other_clock()
         yield made

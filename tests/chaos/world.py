@@ -97,7 +97,7 @@ class World:
 
     def wait(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something done in the loop."""
-        self._spawn(work).result(30)
+        self._spawn(work).result(120)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
