@@ -3,6 +3,7 @@
 import contextlib
 import json
 import queue
+import socket
 import socketserver
 import threading
 import time
@@ -100,6 +101,7 @@ class Engine:
         if server:
             server.shutdown()
             server.server_close()
+            server.cut()
 
     def end_streams(self) -> None:
         """End all streams of events."""
@@ -159,6 +161,23 @@ class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     def __init__(self, path: str, engine: Engine) -> None:
         super().__init__(path, _Handler)
         self.engine = engine
+        self._connections: set[socket.socket] = set()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Remember who is connected."""
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """And forget it."""
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def cut(self) -> None:
+        """End all connections, as the end of a process does."""
+        for connection in tuple(self._connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: Any) -> None:
         """Whoever asks may hang up: the gate is killed in some tests."""
@@ -185,23 +204,27 @@ class _Handler(BaseHTTPRequestHandler):
             case "hanging":
                 engine.relieved.wait()
                 self.close_connection = True
-                return
-            case "slow":
-                engine.relieved.wait(_SLOW)
             case "error":
-                return self._send(b'{"message": "layer does not exist"}', 500)
-            case "garbage":
-                return self._send(_GARBAGE[engine.asked % len(_GARBAGE)])
+                self._send(b'{"message": "layer does not exist"}', 500)
+            # Who asks for the version first is let in, to hear the rest.
+            case "garbage" if words != ["version"] or engine.asked % 4 == 0:
+                self._send(_GARBAGE[engine.asked % len(_GARBAGE)])
+            case _:
+                engine.relieved.wait(_SLOW if engine.fault == "slow" else 0)
+                self._answer(words, url.query, half=engine.fault == "half")
+
+    def _answer(self, words: list[str], query: str, half: bool) -> None:
+        engine = self.server.engine
         match words:
             case ["version"]:
                 self._send(b'{"ApiVersion": "1.47", "MinAPIVersion": "1.24"}')
             case ["containers", "json"]:
-                self._send(json.dumps(engine.listing()).encode(), half=engine.fault == "half")
+                self._send(json.dumps(engine.listing()).encode(), half=half)
             case ["containers", identifier, "json"] if identifier in engine.boxes:
                 inspected = json.dumps(engine.boxes[identifier].inspected()).encode()
-                self._send(inspected, half=engine.fault == "half")
+                self._send(inspected, half=half)
             case ["events"]:
-                self._stream(float(parse_qs(url.query).get("since", ["inf"])[0]))
+                self._stream(float(parse_qs(query).get("since", ["inf"])[0]))
             case _:
                 self._send(b'{"message": "No such container"}', 404)
 

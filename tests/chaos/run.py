@@ -29,6 +29,12 @@ class Outcome:
     """In which the installation differs from one that starts on the same world; none, if all is well."""
 
     @property
+    def good(self) -> bool:
+        """Whether no client noticed what need not be noticed, and nothing was left behind."""
+        failed = self.tally.failures and not self.fault.unavoidable
+        return not (failed or self.tally.wrong_certificates or self.differences)
+
+    @property
     def median(self) -> float:
         """Of the seconds."""
         return statistics.median(self.seconds)
@@ -37,9 +43,14 @@ class Outcome:
 def outcome_of(fault: Fault, times: int, authority: CertificateAuthority) -> Outcome:
     """Have a fault happen *times* times to an installation of its own, under load."""
     with site(authority, fault.small_disk, fault.other_clock) as installation, world(installation) as around:
-        with around.load() as tally:
-            seconds = tuple(fault.act(around, times))
+        tally, seconds = suffered(around, fault, times)
         return Outcome(fault, times, tally, seconds, differences(around))
+
+
+def suffered(around: World, fault: Fault, times: int) -> tuple[Tally, tuple[float, ...]]:
+    """What clients met with meanwhile, and the seconds that each of *times* took."""
+    with around.load() as tally:
+        return tally, tuple(fault.act(around, times))
 
 
 def differences(around: World) -> tuple[str, ...]:

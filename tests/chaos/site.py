@@ -1,4 +1,4 @@
-"""A whole installation as in its containers, under s6 and in one folder: HAProxy, agent, docker-gate; Docker made up."""
+"""A whole installation as in its containers, under s6 and in one folder; only Docker is made up."""
 
 import contextlib
 import os
@@ -72,16 +72,19 @@ class Site(Proxy):
         pids = [self.pid(service) for service in _SERVICES]
         pids += [self.worker_or_none()]
         self._supervisor.terminate()
-        for pid in filter(None, pids):
-            # Clients are gone: there is nothing left to finish.
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
-        self._supervisor.wait(30)
+        try:
+            self._supervisor.wait(5)
+        except subprocess.TimeoutExpired:
+            # A worker waits for connections that nobody needs any more.
+            for pid in filter(None, pids):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGTERM)
+            self._supervisor.wait(30)
         self._supervisor = None
         (self.settings.status_file).unlink(missing_ok=True)
 
     def start_cold(self) -> None:
-        """Start on the world alone: nothing is remembered but the self-signed certificate, which is nobody's to make anew."""
+        """Start on the world alone: nothing is remembered but the self-signed certificate, made by chance."""
         self.raze_all()
         kept = self.settings.state_folder / "self-signed.pem"
         pem = kept.read_bytes()
@@ -92,7 +95,8 @@ class Site(Proxy):
         self.raise_all()
 
     def have_other_clock(self) -> None:
-        """Let the processes that are started from now on live by a wall clock that move_clock() moves."""
+        """Let the agent live by a wall clock that move_clock() moves; HAProxy does not start with such a library."""
+        self._script(self.folder / "bin/haproxy", f'exec env -u LD_PRELOAD {shutil.which("haproxy")} "$@"')
         (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
         self._clock = {
             "LD_PRELOAD": str(library),
@@ -122,6 +126,7 @@ class Site(Proxy):
     def kill_service(self, service: str) -> None:
         """``kill -9``."""
         pid = until(lambda: self.pid(service), f"the process of {service}")
+        assert pid
         os.kill(pid, signal.SIGKILL)
         until(lambda: self.pid(service) not in (None, pid), f"the next process of {service}", pause=0.005)
 
@@ -166,9 +171,7 @@ class Site(Proxy):
     def _lay_out(self) -> None:
         """The images' content: code, templates and service definitions, with this folder in place of fixed paths."""
         for package in ("proxy_agent", "haproxy"):
-            shutil.copytree(
-                ROOT / package, self.folder / "app" / package, ignore=shutil.ignore_patterns("__pycache__")
-            )
+            shutil.copytree(ROOT / package, self.folder / "app" / package, ignore=shutil.ignore_patterns("__pycache__"))
         places = {
             "/run/companion": str(self.settings.run_folder),
             "/var/lib/companion": str(self.settings.state_folder),

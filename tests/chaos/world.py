@@ -35,7 +35,8 @@ class World:
         self._origins: dict[str, Origin] = {}
         self._numbers = itertools.count(1)
         self._loop = asyncio.new_event_loop()
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
 
     # Containers
 
@@ -70,6 +71,7 @@ class World:
     def load(self, clients: int = 2) -> Iterator[Tally]:
         """Clients of each kind until the block ends; it begins when all of them were served, and ends likewise."""
         ended = asyncio.Event()
+        self.tally = Tally()
         asked = [self._spawn(work) for work in self._clients(ended, clients)]
         self.go_on(20)
         try:
@@ -93,7 +95,11 @@ class World:
         """End all containers."""
         for identifier in tuple(self._origins):
             self.cut(identifier)
+        # What was cut off is closed in the next turn of the loop.
+        self.wait(asyncio.sleep(0))
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
 
     def wait(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something done in the loop."""

@@ -1,0 +1,71 @@
+"""What faults cost clients, as a table in Markdown; run with ``make chaos``."""
+
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from tests.certificate_authority import CertificateAuthority
+from tests.chaos.rows import FAULTS
+from tests.chaos.run import Outcome, outcome_of
+
+_HEADINGS = (
+    *("what happens", "times", "requests", "failed", "wrong certificates", "HTTP/2 streams asked again"),
+    *("seconds until good: median", "worst", "equal to a cold start", "why not 0"),
+)
+
+
+@click.command()
+@click.option("--only", default="", help="A part of the names of the rows to measure.")
+@click.option("--times", type=int, help="How often each, in place of the number in the table.")
+def main(only: str, times: int | None) -> None:
+    """Measure and print row by row; exits with 1 if a request failed without a physical reason."""
+    authority = CertificateAuthority()
+    good = True
+    click.echo(_measured_on())
+    click.echo(f"\n{_line(_HEADINGS)}\n{_line('---' for _ in _HEADINGS)}")
+    for fault in FAULTS:
+        if only in fault.name:
+            outcome = outcome_of(fault, times or fault.times, authority)
+            click.echo(_line(_cells(outcome)))
+            for words in _complaints(outcome):
+                click.echo(words, err=True)
+            good = good and outcome.good
+    raise SystemExit(0 if good else 1)
+
+
+def _measured_on() -> str:
+    memory = re.search(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())
+    version = subprocess.run(["haproxy", "-v"], capture_output=True, text=True, timeout=20, check=True).stdout
+    gigabytes = int(memory[1]) / 1e6 if memory else 0
+    release = " ".join(version.split()[:3])
+    return f"`make chaos` on {os.cpu_count()} cores, {gigabytes:.0f} GB, {datetime.now(UTC):%Y-%m-%d}, {release}."
+
+
+def _cells(outcome: Outcome) -> Iterator[str]:
+    tally = outcome.tally
+    yield from (outcome.fault.name, f"{outcome.times:,}", f"{tally.requests:,}")
+    yield from (f"{count:,}" for count in (tally.failures.total(), tally.wrong_certificates.total(), tally.unprocessed))
+    yield from (f"{seconds:.2f}" for seconds in (outcome.median, max(outcome.seconds)))
+    yield "no" if outcome.differences else "yes"
+    yield outcome.fault.unavoidable if tally.failed else ""
+
+
+def _complaints(outcome: Outcome) -> Iterator[str]:
+    """What an engineer wants to know of a row."""
+    for failures in (outcome.tally.failures, outcome.tally.wrong_certificates):
+        for reason, count in failures.most_common(10):
+            yield f"    {count} times {reason}"
+    yield from (f"    {difference[:2000]}" for difference in outcome.differences)
+
+
+def _line(cells: Iterator[str] | tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
