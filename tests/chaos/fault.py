@@ -22,6 +22,8 @@ class Fault:
     """Repetitions that ``make test`` has time for; 0 where it has for none."""
     unavoidable: str = ""
     """The physical reason for requests that fail; where there is none, none may."""
+    excused: str = ""
+    """The beginning of those failures that it explains; where it is empty, all are."""
     small_disk: bool = False
     """Whether the state folder is on a disk that can be filled."""
     other_clock: bool = False

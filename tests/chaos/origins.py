@@ -20,8 +20,8 @@ def said_by(address: str, host: str, path: str) -> str:
 class _Connection(asyncio.Protocol):
     """Answers each request with who asked whom for what; after an upgrade, repeats what it is told."""
 
-    def __init__(self, origin: "Origin") -> None:
-        self._origin = origin
+    def __init__(self, address: str) -> None:
+        self._address = address
         self._left = b""
         self._upgraded = False
         self._transport: asyncio.Transport | None = None
@@ -29,11 +29,6 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._origin.connections.add(transport)
-
-    def connection_lost(self, _: Exception | None) -> None:
-        assert self._transport
-        self._origin.connections.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         assert self._transport
@@ -51,7 +46,7 @@ class _Connection(asyncio.Protocol):
             return _SWITCHING
         host = _HOST.search(head)
         path = head.split(b" ", 2)[1]
-        body = said_by(self._origin.address, host[1].decode() if host else "", path.decode()).encode()
+        body = said_by(self._address, host[1].decode() if host else "", path.decode()).encode()
         return b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
@@ -60,17 +55,16 @@ class Origin:
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self.connections: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
 
     async def open(self, port: int) -> None:
         """Listen at the container's address."""
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self), self.address, port, reuse_port=True)
+        self._server = await loop.create_server(lambda: _Connection(self.address), self.address, port, reuse_port=True)
 
     async def close(self) -> None:
         """End at once, as a container does that does not care about its signal: whoever is connected is cut off."""
         if self._server:
             self._server.close()
-        for transport in tuple(self.connections):
-            transport.abort()
+            self._server.abort_clients()
+            await self._server.wait_closed()

@@ -31,8 +31,17 @@ class Outcome:
     @property
     def good(self) -> bool:
         """Whether no client noticed what need not be noticed, and nothing was left behind."""
-        failed = self.tally.failures and not self.fault.unavoidable
-        return not (failed or self.tally.wrong_certificates or self.differences)
+        return not (self.unexplained or self.tally.wrong_certificates or self.differences)
+
+    @property
+    def unexplained(self) -> Mapping[str, int]:
+        """The failures for which there is no physical reason."""
+        fault = self.fault
+        return {
+            failure: count
+            for failure, count in self.tally.failures.items()
+            if not (fault.unavoidable and failure.startswith(fault.excused))
+        }
 
     @property
     def median(self) -> float:
