@@ -25,8 +25,9 @@ class Outcome:
     tally: Tally
     seconds: tuple[float, ...]
     """Until each was over and done with."""
-    differences: tuple[str, ...]
-    """In which the installation differs from one that starts on the same world; none, if all is well."""
+    differences: tuple[str, ...] | None
+    """In which the installation differs from one that starts on the same world; none, if all is well. None where that
+    was not looked at."""
 
     @property
     def good(self) -> bool:

@@ -5,11 +5,13 @@ import re
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
 import click
 
 from tests.certificate_authority import CertificateAuthority
+from tests.chaos import stacks
 from tests.chaos.rows import FAULTS
 from tests.chaos.run import Outcome, outcome_of
 
@@ -28,13 +30,12 @@ def main(only: str, times: int | None) -> None:
     good = True
     click.echo(_measured_on())
     click.echo(f"\n{_line(_HEADINGS)}\n{_line('---' for _ in _HEADINGS)}")
-    for fault in FAULTS:
-        if only in fault.name:
-            outcome = outcome_of(fault, times or fault.times, authority)
-            click.echo(_line(_cells(outcome)))
-            for words in _complaints(outcome):
-                click.echo(words, err=True)
-            good = good and outcome.good
+    rows = (outcome_of(fault, times or fault.times, authority) for fault in FAULTS if only in fault.name)
+    for outcome in chain(rows, stacks.outcomes() if only in "containers" else ()):
+        click.echo(_line(_cells(outcome)))
+        for words in _complaints(outcome):
+            click.echo(words, err=True)
+        good = good and outcome.good
     raise SystemExit(0 if good else 1)
 
 
@@ -51,7 +52,7 @@ def _cells(outcome: Outcome) -> Iterator[str]:
     yield from (outcome.fault.name, f"{outcome.times:,}", f"{tally.requests:,}")
     yield from (f"{count:,}" for count in (tally.failures.total(), tally.wrong_certificates.total(), tally.unprocessed))
     yield from (f"{seconds:.2f}" for seconds in (outcome.median, max(outcome.seconds)))
-    yield "no" if outcome.differences else "yes"
+    yield "" if outcome.differences is None else "no" if outcome.differences else "yes"
     yield outcome.fault.unavoidable if tally.failed else ""
 
 
@@ -60,7 +61,7 @@ def _complaints(outcome: Outcome) -> Iterator[str]:
     for failures in (outcome.tally.failures, outcome.tally.wrong_certificates):
         for reason, count in failures.most_common(10):
             yield f"    {count} times {reason}"
-    yield from (f"    {difference[:2000]}" for difference in outcome.differences)
+    yield from (f"    {difference[:2000]}" for difference in outcome.differences or ())
 
 
 def _line(cells: Iterator[str] | tuple[str, ...]) -> str:
