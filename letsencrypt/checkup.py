@@ -5,7 +5,6 @@ certificate under ``NAME-0001``, then ``NAME-0002``, and ends well each time (ce
 new_lineage), until the CA's rate limit is spent. So damage is mended or moved aside first.
 """
 
-import json
 import os
 import re
 import shutil
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]  # what certbot reads the file with
 
+from letsencrypt.accounts import Accounts
 from letsencrypt.certonly import Directory, Folders
 from letsencrypt.lineages import Lineage
 from letsencrypt.publish import QUARANTINE, read_pair
@@ -29,7 +29,6 @@ LEAST_FREE = 1024 * 1024
 """Bytes; a full volume loses each certificate right after it was issued."""
 
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
-_ACCOUNT_FILES = ("private_key.json", "regr.json", "meta.json")
 
 
 def free_bytes(folder: Path) -> int:
@@ -48,17 +47,31 @@ class Checkup:
     now: Callable[[], datetime]
     free: Callable[[Path], int] = free_bytes
 
-    def ready(self) -> list[str]:
-        """Make sure that a run can keep what it obtains; says what was moved aside, raises OperationalError."""
+    def ready(self, alone: bool = True) -> list[str]:
+        """Make sure that a run can keep what it obtains; says what was moved aside, raises OperationalError.
+
+        An account is only looked at while we are *alone*: a run that is under way may be writing it. The folders of
+        all lineages are made here, as two runs that find them missing would both make them.
+        """
         try:
             for folder in (self.folders.config, self.folders.work, self.folders.logs, self.folders.webroot):
                 folder.mkdir(parents=True, exist_ok=True)
-            within = (self.folders.config / name for name in ("accounts", "archive", "live", "renewal"))
+            within = [self.folders.config / name for name in ("accounts", "archive", "live", "renewal")]
+            for folder in within:
+                folder.mkdir(mode=0o700, exist_ok=True)
             self._check_ours((self.folders.config, *within), os.R_OK | os.W_OK | os.X_OK)
             self._check_space()
-            return [self._quarantine_account(account) for account in self._broken_accounts()]
+            return [self._quarantine_account(account) for account in self._accounts.broken()] if alone else []
         except OSError as error:
             raise OperationalError(f"Cannot use {error.filename}: {error.strerror}.") from error
+
+    def registered(self) -> bool:
+        """Whether there is an account."""
+        return self._accounts.are_registered
+
+    @property
+    def _accounts(self) -> Accounts:
+        return Accounts(self.folders.config, self.directory)
 
     def drop_account(self) -> list[str]:
         """Set aside an account that the CA does not know, so that a new one is registered: once a day at most."""
@@ -67,7 +80,7 @@ class Checkup:
         if any(stamp > yesterday for stamp in lately):
             return []
         try:
-            places = [(account.name, self._move(QUARANTINE, [account])) for account in self._accounts()]
+            places = [(account.name, self._move(QUARANTINE, [account])) for account in self._accounts.whole_or_not()]
         except OSError as error:
             raise OperationalError(f"Cannot set the ACME account aside: {error.strerror}.") from error
         return [
@@ -114,15 +127,6 @@ class Checkup:
                     f"Less than {LEAST_FREE // 1024} KiB are free in {folder}: "
                     "a certificate could be issued and not kept; free some space."
                 )
-
-    def _broken_accounts(self) -> Iterator[Path]:
-        """Accounts whose files a crash left empty: certbot would fail on them for ever."""
-        return (each for each in self._accounts() if not all(_is_json_object(each / name) for name in _ACCOUNT_FILES))
-
-    def _accounts(self) -> list[Path]:
-        server = self.directory.url.partition("://")[2].partition("?")[0]
-        accounts = sorted((self.folders.config / "accounts" / server).glob("*/"))
-        return [account for account in accounts if not account.is_symlink()]
 
     def _quarantine_account(self, account: Path) -> str:
         place = self._move(QUARANTINE, [account])
@@ -243,10 +247,3 @@ class Checkup:
             target.parent.mkdir(parents=True, exist_ok=True)
             part.rename(target)
         return place
-
-
-def _is_json_object(path: Path) -> bool:
-    try:
-        return isinstance(json.loads(path.read_bytes()), dict)
-    except (OSError, ValueError):
-        return False
