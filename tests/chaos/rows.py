@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.chaos import changes, damage, deaths, docker_faults
+from tests.chaos import changes, damage, deaths, docker_faults, full_speed
 from tests.chaos.fault import Fault
 
 FAULTS: Sequence[Fault] = (
@@ -16,6 +16,12 @@ FAULTS: Sequence[Fault] = (
         few=3,
         unavoidable="after 30 reloads a websocket is cut: each old worker takes memory for as long as it lives",
         excused="websocket: IncompleteReadError",
+    ),
+    Fault(
+        "the same with wrk at full speed",
+        20,
+        full_speed.reloads_at_full_speed,
+        few=0,
     ),
     Fault("`kill -9` of the agent at work", 20, deaths.killed_agents),
     Fault(
