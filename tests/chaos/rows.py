@@ -43,7 +43,7 @@ FAULTS: Sequence[Fault] = (
         Fault(f"certificate volume: {spoil.__name__.replace('_', ' ')}", 10, damage.spoiled(spoil), few=1)
         for spoil in damage.SPOILS
     ),
-    Fault("certificate volume: 10,000 files", damage.MANY, damage.many_files, few=100),
+    Fault("certificate volume: many more files at once", damage.MANY, damage.many_files, few=100),
     Fault("disk full, and back", 5, damage.full_disks, few=0, small_disk=True),
     Fault("the agent's clock moved by a day", 10, damage.moved_clocks, other_clock=True),
     Fault("Docker slow (2 s for each answer)", 3, docker_faults.failing("slow", 5), few=0),
