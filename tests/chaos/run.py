@@ -75,7 +75,7 @@ def differences(around: World) -> tuple[str, ...]:
         before, cold = cold, picture_of(around.site)
         return before == cold
 
-    until(settled, "a cold start that has come to rest", pause=0.3)
+    until(settled, "a cold start that has come to rest", within=300, pause=0.3)
     return tuple(f"{part}: {live[part]} but cold {cold[part]}" for part in live if live[part] != cold[part])
 
 

@@ -63,7 +63,7 @@ class Site(Proxy):
             self._supervisor = subprocess.Popen(
                 ["s6-svscan", "-t0", self.folder / "services"], env=environment, stdout=log, stderr=log
             )
-        until(self._is_up, "an installation that has started")
+        until(self._is_up, "an installation that has started", within=300)
 
     def raze_all(self) -> None:
         """End everything that raise_all() started."""
