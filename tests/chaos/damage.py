@@ -56,7 +56,10 @@ def directory(path: Path, _: CertificateAuthority) -> None:
     (path / "a.pem").write_bytes(b"")
 
 
-SPOILS: tuple[Spoil, ...] = (garbage, truncated, empty, swapped_key, wrong_mode, directory)
+SPOILS: tuple[tuple[Spoil, int], ...] = (
+    *((garbage, 1), (truncated, 0), (empty, 0), (swapped_key, 1), (wrong_mode, 1), (directory, 1)),
+)
+"""Each with the times that ``make test`` has for it."""
 
 
 def spoiled(spoil: Spoil) -> Act:

@@ -8,7 +8,7 @@ from tests.chaos.fault import Fault
 FAULTS: Sequence[Fault] = (
     Fault("certificate renewals", 50, changes.renewals, few=3),
     Fault("new certificates", 200, changes.new_certificates, few=10),
-    Fault("scale changes", 100, changes.scale_changes, few=6),
+    Fault("scale changes", 100, changes.scale_changes, few=4),
     Fault(
         "reloads (a new service each)",
         50,
@@ -40,10 +40,10 @@ FAULTS: Sequence[Fault] = (
     Fault("a burst of 1,000 container events", 10, changes.bursts, few=1),
     Fault("a configuration that HAProxy rejects", 10, changes.rejected, few=1),
     *(
-        Fault(f"certificate volume: {spoil.__name__.replace('_', ' ')}", 10, damage.spoiled(spoil), few=1)
-        for spoil in damage.SPOILS
+        Fault(f"certificate volume: {spoil.__name__.replace('_', ' ')}", 10, damage.spoiled(spoil), few=few)
+        for spoil, few in damage.SPOILS
     ),
-    Fault("certificate volume: many more files at once", damage.MANY, damage.many_files, few=100),
+    Fault("certificate volume: many more files at once", damage.MANY, damage.many_files, few=30),
     Fault("disk full, and back", 5, damage.full_disks, few=0, small_disk=True),
     Fault("the agent's clock moved by a day", 10, damage.moved_clocks, other_clock=True),
     Fault("Docker slow (2 s for each answer)", 3, docker_faults.failing("slow", 5), few=0),
