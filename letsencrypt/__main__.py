@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
+from letsencrypt import commands
 from letsencrypt import settings as letsencrypt_settings
 from letsencrypt.health import Heartbeat, check_health
 from letsencrypt.settings import Settings
@@ -98,22 +99,6 @@ def status(settings: Settings, as_json: bool) -> None:
 
 
 @main.command()
-@click.argument("name")
-@click.pass_obj
-def retry(settings: Settings, name: str) -> None:
-    """Try the certificate NAME again now, where the CA did not say when to come back."""
-    _ask(settings, "retry", name)
-
-
-@main.command()
-@click.argument("name")
-@click.pass_obj
-def forget(settings: Settings, name: str) -> None:
-    """Remove the certificate NAME, its key included, which nobody wants any more."""
-    _ask(settings, "forget", name)
-
-
-@main.command()
 @click.pass_obj
 def notify(settings: Settings) -> None:
     """Tell a test event to every webhook and the program. Exits with 0 if each took it, else with 1."""
@@ -129,24 +114,8 @@ def notify(settings: Settings) -> None:
     sys.exit(failed)
 
 
-def _ask(settings: Settings, verb: str, name: str) -> None:
-    """Have the running loop do it, between two runs of certbot."""
-    from letsencrypt.control import Control, Order, Verb  # noqa: PLC0415 - the health check does without
-    from letsencrypt.status import read_status  # noqa: PLC0415
-
-    try:
-        Heartbeat(settings.heartbeat).check()
-        lines, _ = read_status(settings.letsencrypt_folder, settings.certs_folder, _now())
-        meant = {line.lineage for line in lines if name in (line.lineage, *line.names)}
-        if not meant:
-            raise OperationalError(f"No certificate is known as {name[:100]!r}: see the command status.")
-        if verb == Verb.FORGET and any(line.wanted for line in lines if line.lineage in meant):
-            raise OperationalError(f"{name} is still wanted: first take it out of DOMAINS, or stop who asks for it.")
-        for lineage in sorted(meant):
-            Control(settings.control_folder).ask(Order(Verb(verb), lineage))
-    except OperationalError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(f"Asked to {verb} {', '.join(sorted(meant))}; the log says what comes of it.")
+for command in (commands.issue, commands.renew, commands.retry, commands.revoke, commands.forget):
+    main.add_command(command)
 
 
 def tell_settings(settings: Settings) -> None:

@@ -84,6 +84,14 @@ class Admission:
     """Where certificates come from unless a container says otherwise."""
     allowed: Allowed = Allowed()
     servers: frozenset[Directory] = frozenset()
+    commanded: tuple[Wish, ...] = ()
+    """What the operator asked for by a command, which no container needs to ask for either."""
+
+    @property
+    def ours(self) -> frozenset[Identifier]:
+        """The names that are looked after whatever containers want."""
+        lineages = (*self.domains, *(wish.lineage for wish in self.commanded))
+        return frozenset(name for lineage in lineages for name in lineage.identifiers)
 
     def admit(self, requests: Iterable[Request]) -> tuple[Mapping[str, Wish], tuple[Skipped, ...]]:
         """The wishes that are granted, by the name of their lineage, and what is refused, for the operator to see.
@@ -125,9 +133,8 @@ class Admission:
         return {lineage.name: Wish(directory, lineage)}
 
     def _left_to_us(self, request: Request) -> Iterator[Identifier]:
-        ours = {name for lineage in self.domains for name in lineage.identifiers}
-        identifiers = dict.fromkeys(map(parse_identifier, request.names))
-        return (name for name in identifiers if name not in ours)
+        ours = self.ours
+        return (name for name in dict.fromkeys(map(parse_identifier, request.names)) if name not in ours)
 
     def _refusal(self, name: Identifier) -> str:
         if is_wildcard(name):

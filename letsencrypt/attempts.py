@@ -19,6 +19,7 @@ from letsencrypt.records import Permit, Records
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.sentences import Sentences
+from letsencrypt.subset import Doubts
 from letsencrypt.urgency import urgency
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.tls.bundle import Bundle
@@ -41,6 +42,8 @@ class Attempt:
     permit: Permit | None = None
     ordered: Lineage | None = None
     """With the names that are ordered, which may be fewer."""
+    may_leave_out: bool = False
+    """Whether the others may be ordered without a name that fails."""
     has_new_account: bool = False
 
 
@@ -130,23 +133,28 @@ class Attempts:
 
     def _begin(self, lineage: Lineage) -> None:
         attempt = Attempt(lineage, self._publishing.held(lineage), self._edges.now(), self._timetable.setbacks)
-        failed_before = bool(self._timetable.standing(lineage.name).attempts.get(Failure.VALIDATION))
+        doubts = self._records.subset.doubts(lineage)
+        if self._timetable.standing(lineage.name).attempts.get(Failure.VALIDATION):
+            doubts = replace(doubts, suspects=frozenset(map(str, lineage.identifiers)))
         self._begun[lineage.name] = attempt
         self._edges.promise(None)
-        self._edges.crew.start(partial(self._look, attempt, failed_before), partial(self._looked, attempt))
+        self._edges.crew.start(partial(self._look, attempt, doubts), partial(self._looked, attempt))
 
-    def _look(self, attempt: Attempt, failed_before: bool) -> tuple[Clearance, Outcome | None]:
+    def _look(self, attempt: Attempt, doubts: Doubts) -> tuple[Clearance, Outcome | None]:
         """A preflight and, of names that the CA refused before, a rehearsal; done aside."""
+        lineage, before = attempt.lineage, attempt.before
         try:
-            clearance = self._edges.preflight(attempt.lineage, attempt.before, self._edges.now())
+            clearance = self._edges.preflight(lineage, before, self._edges.now())
         except OperationalError as error:
             return Clearance(attempt.lineage), Outcome(Failure.STORAGE, str(error))
-        if clearance.lineage is None or self._edges.rehearse is None or not failed_before:
+        clearance = doubts.without(clearance, before, self._edges.now())
+        ordered = clearance.lineage
+        if ordered is None or self._edges.rehearse is None or not doubts.concern(ordered):
             return clearance, None
-        outcome = self._edges.rehearse(clearance.lineage)
+        outcome = self._edges.rehearse(ordered)
         if outcome.failure is not Failure.VALIDATION:
             return clearance, None
-        return clearance, replace(outcome, detail=f"in a rehearsal, {reason_of(outcome)}", names=())
+        return clearance, outcome
 
     def _looked(self, attempt: Attempt, seen: tuple[Clearance, Outcome | None]) -> None:
         clearance, failed = seen
@@ -154,11 +162,16 @@ class Attempts:
         if clearance.lineage is None:
             self._timetable.failed(attempt.lineage.name, Failure.PREFLIGHT, clearance.reason)
             self._end(attempt)
-        elif failed:
+            return
+        attempt = replace(attempt, ordered=clearance.lineage, may_leave_out=clearance.may_leave_out)
+        if failed is None:
+            self._cleared.append(attempt)
+            return
+        if not self._reduced(attempt, failed, attempt.since):
+            if failed.failure is Failure.VALIDATION:
+                failed = replace(failed, detail=f"in a rehearsal, {reason_of(failed)}", names=())
             self._conclusions.fail(attempt.lineage, failed, attempt.since)
-            self._end(attempt)
-        else:
-            self._cleared.append(replace(attempt, ordered=clearance.lineage))
+        self._end(attempt)
 
     def _run_cleared(self) -> None:
         if self._unknown and not self._running:
@@ -228,10 +241,20 @@ class Attempts:
         if outcome.failure is None:
             outcome = self._conclusions.accept(attempt.lineage, ordered, attempt.before, outcome, since)
         self._records.spend(ordered, permit, outcome)
-        if outcome.failure is not None:
+        if outcome.failure is not None and not self._reduced(attempt, outcome, since):
             self._conclusions.fail(attempt.lineage, outcome, since)
         self._end(attempt)
         self._records.finish(attempt.lineage.name)
+
+    def _reduced(self, attempt: Attempt, outcome: Outcome, since: int) -> bool:
+        """Whether the rest of what was ordered goes on at once, without the names that failed."""
+        ordered = attempt.ordered or attempt.lineage
+        if not attempt.may_leave_out:
+            return False
+        reduction = self._records.subset.reduce(ordered, attempt.before, outcome)
+        if reduction:
+            self._conclusions.go_on(attempt.lineage, reduction, since)
+        return reduction is not None
 
     def _end(self, attempt: Attempt) -> None:
         self._begun.pop(attempt.lineage.name, None)

@@ -117,6 +117,15 @@ def refusal(
     return max(found, key=lambda each: each.until, default=None)
 
 
+def left_of_same(
+    names: tuple[str, ...], spent: Iterable[Spent], lost: Iterable[datetime], limits: Limits, now: datetime
+) -> int:
+    """How many certificates for exactly these *names* the operator may still have within the window, from now on."""
+    limit = limits.same_names
+    same = [order.time for order in spent if order.issued and set(order.names) == set(names)]
+    return limit.theirs - len(_counted(same, list(lost), limit, now))
+
+
 def _counts(plan: Plan, orders: list[Spent], limits: Limits) -> Iterator[tuple[str, Limit, list[datetime]]]:
     """What counts in each limit, with the beginning of a sentence that says so."""
     same = [order.time for order in orders if order.issued and set(order.names) == set(plan.names)]
@@ -146,12 +155,14 @@ def _free_at(
 ) -> datetime | None:
     """When one more fits into the window; None if that is now."""
     most = limit.for_whom(by_operator)
-    counted = sorted(
-        moment
-        for moment in (*times, *(moment for moment in lost for _ in range(limit.ours // 2)))
-        if moment + limit.window > now
-    )
+    counted = _counted(times, lost, limit, now)
     return counted[len(counted) - most] + limit.window if len(counted) >= most else None
+
+
+def _counted(times: list[datetime], lost: list[datetime], limit: Limit, now: datetime) -> list[datetime]:
+    """What counts within the window, oldest first."""
+    half = (moment for moment in lost for _ in range(limit.ours // 2))
+    return sorted(moment for moment in (*times, *half) if moment + limit.window > now)
 
 
 def registered_domain(name: str) -> str:

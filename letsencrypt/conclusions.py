@@ -12,6 +12,7 @@ from letsencrypt.records import Records
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import OF_DIRECTORY, Failure, in_words
 from letsencrypt.sentences import Sentences
+from letsencrypt.subset import Reduction
 from proxy_agent.tls.bundle import Bundle
 
 LOOKS = 8
@@ -55,8 +56,10 @@ class Conclusions:
         except ValueError as error:
             return replace(outcome, failure=Failure.AFTER_FINALIZE, detail=f"certbot ended well, but {error}")
         self._say_if_answering_again(since)
-        whole = ordered.identifiers == wanted.identifiers
-        interval = self._interval if whole else min(self._interval, HEALS)
+        self._records.subset.healed(ordered)
+        interval = self._interval
+        if ordered.identifiers != wanted.identifiers:
+            interval = min(interval, self._records.subset.next_look(wanted) or HEALS)
         interval = min(interval, (held.not_after - held.not_before) / LOOKS)
         self._records.timetable.well(wanted.name, interval, since)
         if before is None or held.fingerprint != before.fingerprint:
@@ -80,6 +83,12 @@ class Conclusions:
         what = _WHAT_FAILS.get(failure, "No certificate for {lineage} from {host}")
         what = what.format(host=self._host, lineage=lineage.title)
         self._sentences.say(logging.DEBUG if quiet else logging.ERROR, f"{what}: {reason}. Next try {when}.")
+
+    def go_on(self, lineage: Lineage, reduction: Reduction, since: int | None) -> None:
+        """Try the rest of *lineage* at once, and say what is left out."""
+        self._say_if_answering_again(since)
+        self._records.timetable.again(lineage.name, since)
+        self._sentences.say(logging.WARNING if reduction.is_news else logging.DEBUG, reduction.sentence)
 
     def _say_if_answering_again(self, since: int | None) -> None:
         if self._records.timetable.unreachable and not self._is_behind(since):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Set
+from dataclasses import replace
 from datetime import datetime
 
 from letsencrypt.admission import Admission, Wish
@@ -19,36 +20,58 @@ Lineages = Mapping[Directory, tuple[Lineage, ...]]
 """What to look after, by the server it is to come from."""
 
 
-class Fixed:
-    """What DOMAINS asks for, where nothing else counts."""
+Commanded = Callable[[], tuple[Wish, ...]]
+"""What the operator asked for by a command, as manual.Commissions tells it."""
 
-    def __init__(self, lineages: Lineages) -> None:
-        self._lineages = lineages
+
+class Nothing:
+    """Where OPTIONS is not understood."""
 
     def lineages(self) -> Lineages:
-        """Always the same."""
-        return self._lineages
+        """None."""
+        return {}
+
+    def names(self) -> Set[Identifier] | None:
+        """Not known."""
+        return None
+
+
+class Fixed:
+    """What DOMAINS and the operator ask for, where nothing else counts."""
+
+    def __init__(self, admission: Admission, commanded: Commanded) -> None:
+        self._admission = admission
+        self._commanded = commanded
+
+    def lineages(self) -> Lineages:
+        """Always the same, but for what the operator asks for."""
+        return by_directory(replace(self._admission, commanded=self._commanded()), {})
 
     def names(self) -> Set[Identifier] | None:
         """What containers want is not known."""
         return None
 
 
-def source_of(settings: Settings, now: Callable[[], datetime]) -> "Discovery | Fixed":
+def source_of(
+    settings: Settings, now: Callable[[], datetime], commanded: Commanded = tuple
+) -> "Discovery | Fixed | Nothing":
     """Tells what is to be looked after at each moment: nothing at all while OPTIONS is not understood."""
     if settings.options.refused:
-        return Fixed({})
+        return Nothing()
     if settings.auto_domains:
-        return Discovery(WantedFile(settings.wanted_file), settings.admission, now)
-    return Fixed(by_directory(settings.admission, {}))
+        return Discovery(WantedFile(settings.wanted_file), settings.admission, now, commanded)
+    return Fixed(settings.admission, commanded)
 
 
 class Discovery:
     """Looks at the file of the agent, holds it against the rules, and waits until it has settled."""
 
-    def __init__(self, file: WantedFile, admission: Admission, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, file: WantedFile, admission: Admission, now: Callable[[], datetime], commanded: Commanded = tuple
+    ) -> None:
         self._file = file
         self._admission = admission
+        self._commanded = commanded
         self._now = now
         self._settling = Settling()
         self._notices = Notices(log)
@@ -60,16 +83,17 @@ class Discovery:
         if not self._file.is_known:
             return None
         wanted = {parse_identifier(name) for request in self._file.read() for name in request.names}
-        return wanted.union(*(lineage.identifiers for lineage in self._admission.domains))
+        return wanted.union(self._admission.ours)
 
     def lineages(self) -> Lineages:
         """What to look after, by the server it is to come from; equal as long as nothing changed. Never raises.
 
         Each refusal is said once while it lasts. A lineage that nobody wants any more is left out at once.
         """
-        requests = self._file.read()
+        requests, commanded = self._file.read(), self._commanded()
         self._notices.update("the file of wanted certificates", self._file.problems)
-        if requests is not self._requests:
+        if requests is not self._requests or commanded != self._admission.commanded:
+            self._admission = replace(self._admission, commanded=commanded)
             self._wishes, refused = self._admission.admit(requests)
             sentences = [f"No certificate is obtained for what a container wants: {item}." for item in refused]
             self._notices.update("what containers want", sentences)
@@ -80,8 +104,8 @@ class Discovery:
 
 
 def by_directory(admission: Admission, wishes: Mapping[str, Wish]) -> Lineages:
-    """The lineages of DOMAINS with those of *wishes*, sorted by name after them."""
+    """The lineages of DOMAINS, those of commands, and those of *wishes*, sorted by name after them."""
     found: dict[Directory, list[Lineage]] = {admission.directory: list(admission.domains)}
-    for _, wish in sorted(wishes.items()):
+    for wish in (*admission.commanded, *(wish for _, wish in sorted(wishes.items()))):
         found.setdefault(wish.directory, []).append(wish.lineage)
     return {directory: tuple(lineages) for directory, lineages in found.items()}

@@ -67,6 +67,8 @@ class Issuer:
     def retry_now(self) -> None:
         """The operator's wish: try all again in the next cycle that the CA asked nobody to put off."""
         self._timetable.retry_now()
+        for lineage in self._lineages.values():
+            self._records.subset.hurry(lineage)
 
     def retry(self, name: str) -> str:
         """The same for the certificate *name* alone; what comes of the wish, in a sentence."""
@@ -75,6 +77,11 @@ class Issuer:
         if self._records.retry(name):
             return f"The certificate for {self._lineages[name]} is tried again now, as asked."
         return f"The certificate for {self._lineages[name]} is not tried before the CA's own pause is over."
+
+    @property
+    def records(self) -> Records:
+        """What is remembered, and when who is tried."""
+        return self._records
 
     def forget(self, name: str) -> None:
         """Remember nothing more of the lineage *name*, which nobody wants; what the CA counts stays counted."""

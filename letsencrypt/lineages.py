@@ -12,6 +12,10 @@ ACCEPTS = "certificates parted by ';', the names of each by ',': www.example.com
 _WILDCARD = "a wildcard is validated over DNS only, and here names are validated over HTTP; list its names one by one"
 
 
+BY_COMMAND = "the command issue"
+"""Stands among the services of a lineage that the operator asked for."""
+
+
 @dataclass(frozen=True)
 class Lineage:
     """One certificate with all its successors, in certbot's word."""
@@ -29,6 +33,11 @@ class Lineage:
 
     def __str__(self) -> str:
         return ", ".join(str(identifier) for identifier in self.identifiers)
+
+    @property
+    def is_discovered(self) -> bool:
+        """Whether containers want it, and nobody wrote down its names as what they must be."""
+        return bool(self.services) and self.services != (BY_COMMAND,)
 
     @property
     def title(self) -> str:

@@ -2,12 +2,14 @@
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from letsencrypt.certonly import Directory
 from letsencrypt.directory import read_directory
 from letsencrypt.discovery import by_directory
 from letsencrypt.loadbalancer import LoadBalancer, NotThrough
+from letsencrypt.manual import commissions_of
 from letsencrypt.preflight import LOAD_BALANCER, Address, Kind, Verdict
 from letsencrypt.preflight_run import Preflight
 from letsencrypt.probe import Prober
@@ -64,9 +66,10 @@ def shown(verdicts: Sequence[Verdict]) -> Iterator[str]:
 def _wanted(settings: Settings, asked: Sequence[Identifier]) -> Mapping[Directory, Sequence[Identifier]]:
     """The names to look at, by the server they are to come from; names that nobody wants would come from ours."""
     requests = WantedFile(settings.wanted_file).read() if settings.auto_domains else ()
-    wishes, _refused = settings.admission.admit(requests)
+    admission = replace(settings.admission, commanded=commissions_of(settings).wishes())
+    wishes, _refused = admission.admit(requests)
     wanted: dict[Directory, list[Identifier]] = {}
-    for directory, lineages in by_directory(settings.admission, wishes).items():
+    for directory, lineages in by_directory(admission, wishes).items():
         wanted[directory] = [name for lineage in lineages for name in lineage.identifiers]
     if asked:
         known = {name for names in wanted.values() for name in names}

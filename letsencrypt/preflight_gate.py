@@ -37,6 +37,8 @@ class Clearance:
     verdicts: tuple[Verdict, ...] = ()
     left_out: frozenset[str] = frozenset()
     """The names that are not ordered with the others."""
+    may_leave_out: bool = False
+    """Whether the others may be ordered without a name that fails."""
 
     @property
     def reason(self) -> str:
@@ -65,7 +67,7 @@ def decide(
     good = tuple(name for name in lineage.identifiers if str(name) not in bad)
     if len(good) == len(lineage.identifiers):
         return Clearance(lineage, tuple(verdicts))
-    if not (subset_allowed and good and _loses_nothing(good, held, now)):
+    if not (subset_allowed and good and loses_nothing(good, held, now)):
         # Where we should be mistaken, a failed attempt is better than an expired certificate.
         runs_out = held is not None and _in_last_part(held, now) and now < held.not_after
         return Clearance(lineage if runs_out else None, tuple(verdicts))
@@ -73,7 +75,8 @@ def decide(
     return Clearance(replace(lineage, identifiers=good), tuple(verdicts), left_out)
 
 
-def _loses_nothing(good: Sequence[Identifier], held: Bundle | None, now: datetime) -> bool:
+def loses_nothing(good: Sequence[Identifier], held: Bundle | None, now: datetime) -> bool:
+    """Whether no name loses a certificate that is *held* and lasts, when only *good* ones are in the next."""
     if held is None or held.identifiers <= frozenset(good):
         return True
     return _in_last_part(held, now)
@@ -94,14 +97,14 @@ class Gate:
 
     def __call__(self, lineage: Lineage, held: Bundle | None, now: datetime) -> Clearance:
         """Look at the names of *lineage*, and decide; takes at most ten seconds. From any thread: says nothing."""
+        subset_allowed = lineage.is_discovered if self._allow_subset is None else self._allow_subset
         if self._mode == "off":
-            return Clearance(lineage)
+            return Clearance(lineage, may_leave_out=subset_allowed)
         verdicts = self._preflight.look(lineage.identifiers)
-        # Who wants it: discovered containers, or DOMAINS, which has no services.
-        subset_allowed = bool(lineage.services) if self._allow_subset is None else self._allow_subset
+        clearance = Clearance(lineage, verdicts)
         if self._mode == "strict":
-            return decide(lineage, verdicts, held, now, subset_allowed)
-        return Clearance(lineage, verdicts)
+            clearance = decide(lineage, verdicts, held, now, subset_allowed)
+        return replace(clearance, may_leave_out=subset_allowed)
 
     def tell(self, lineage: Lineage, clearance: Clearance) -> None:
         """Say what a look showed, where that is news.

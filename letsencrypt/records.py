@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from letsencrypt.budget import ELSEWHERE, WEEK, Limits, Plan, Spent, refusal, scopes_of, spent_scopes
+from letsencrypt.budget import ELSEWHERE, WEEK, Limits, Plan, Spent, left_of_same, refusal, scopes_of, spent_scopes
 from letsencrypt.lineages import Lineage
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Keeper, Record, State
+from letsencrypt.subset import Subset
 from letsencrypt.timetable import Ask, Standing, Timetable
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.log import Notices
@@ -39,6 +40,8 @@ class Permit:
     """When that is over, where it is known."""
     renewal: bool = False
     """Whether there is a certificate for exactly these names already."""
+    words: tuple[str, ...] = ()
+    """Further options of certbot's for this run."""
 
 
 class Records:
@@ -53,6 +56,7 @@ class Records:
         limits: Limits = ELSEWHERE,
     ) -> None:
         self.timetable = Timetable(now, random)
+        self.subset = Subset(now, random)
         self._keeper = keeper
         self._host = host
         self._now = now
@@ -64,6 +68,7 @@ class Records:
         self._lost: tuple[datetime, ...] = ()
         self._last_runs: dict[str, datetime] = {}
         self._by_operator: set[str] = set()
+        self._insisted: dict[str, tuple[str, ...]] = {}
         self._under_way: dict[str, Spent] = {}
         self._unread = ""
         self._load()
@@ -72,6 +77,11 @@ class Records:
         """Tell which lineages are wanted from now on, each with the digest of all that certbot is asked for it."""
         self._kept = dict(self._records())
         self._lineages = {name: lineage for name, (lineage, _) in asks.items()}
+        known = self.timetable.asks
+        changed = [
+            each for name, (each, digest) in asks.items() if name in known and known[name].configuration != digest
+        ]
+        self.subset.expect(self._lineages.values(), changed)
         self.timetable.expect(
             {name: Ask(digest, scopes_of(_names(lineage))) for name, (lineage, digest) in asks.items()}
         )
@@ -79,13 +89,23 @@ class Records:
     def retry(self, name: str) -> bool:
         """The operator's wish for *name*; whether its time is now."""
         self._by_operator.add(name)
+        self.subset.hurry(self._lineages[name])
         return self.timetable.retry(name)
+
+    def insist(self, name: str, words: tuple[str, ...]) -> None:
+        """The operator's wish that the next order for *name* is placed with these *words* of certbot's, whenever."""
+        self._insisted[name] = words
+
+    def left(self, name: str) -> int:
+        """How many certificates for the names of *name* the operator may still have now."""
+        names = _names(self._lineages[name])
+        return left_of_same(names, self._spent, self._lost, self._limits, self._now())
 
     def forget(self, name: str) -> None:
         """Drop all of *name* but the orders that the CA counts."""
         self.timetable.forget(name)
-        self._kept.pop(name, None)
-        self._last_runs.pop(name, None)
+        for table in (self._kept, self._last_runs, self._insisted):
+            table.pop(name, None)
 
     def permit(self, lineage: Lineage, held: Bundle | None) -> Permit | None:
         """What a run for *lineage* may do, of which certbot holds *held*; notes that it begins.
@@ -95,7 +115,8 @@ class Records:
         now = self._now()
         renewal = held is not None and held.identifiers == frozenset(lineage.identifiers)
         lifetime = held.not_after - held.not_before if held is not None and renewal else None
-        plan = Plan(_names(lineage), renewal, lifetime, lineage.name in self._by_operator)
+        words = self._insisted.get(lineage.name, ())
+        plan = Plan(_names(lineage), renewal, lifetime, bool(words) or lineage.name in self._by_operator)
         refused = refusal(plan, self._spent, self._lost, self._limits, now)
         if not refused and refusal(plan, (*self._spent, *self._under_way.values()), self._lost, self._limits, now):
             return None
@@ -110,12 +131,12 @@ class Records:
         except OperationalError as error:
             return Permit(refusal=str(error).removesuffix("."), failure=Failure.STORAGE, renewal=renewal)
         if refused:
-            return Permit(journal, refused.reason, Failure.BUDGET, refused.until, renewal)
+            return Permit(journal, refused.reason, Failure.BUDGET, refused.until, renewal, words)
         # Until it ends, it counts as all that it may come to.
         self._under_way[lineage.name] = Spent(
             time=now, names=plan.names, failed=plan.names, issued=True, renewal=renewal
         )
-        return Permit(journal, renewal=renewal)
+        return Permit(journal, renewal=renewal, words=words)
 
     def spend(self, lineage: Lineage, permit: Permit, outcome: Outcome) -> None:
         """Count what the run with *permit* did."""
@@ -123,6 +144,7 @@ class Records:
         self._under_way.pop(lineage.name, None)
         if not outcome.ordered:
             return
+        self._insisted.pop(lineage.name, None)
         names = _names(lineage)
         failed: tuple[str, ...] = ()
         if outcome.failure is Failure.VALIDATION:
@@ -178,6 +200,7 @@ class Records:
     def _take(self, state: State) -> None:
         self._kept = dict(state.lineages)
         self._spent = state.spent
+        self.subset.restore(state.ailing)
         standings = {name: record.standing for name, record in state.lineages.items()}
         self.timetable.restore(standings, state.standing, dict(state.scopes))
         self.timetable.asks = {name: Ask(record.configuration) for name, record in state.lineages.items()}
@@ -208,6 +231,7 @@ class Records:
             directory=self._host,
             standing=table.directory if table.directory.failure else None,
             scopes=dict(sorted(table.scopes.items())),
+            ailing=self.subset.ailments,
             lineages=dict(sorted(self._records())),
             spent=self._spent,
         )

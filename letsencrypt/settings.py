@@ -128,8 +128,8 @@ class Settings(NotifySettings):
         alias="ALLOW_SUBSET",
         default=None,
         description=(
-            "Leave names that fail the preflight out of a new certificate until they heal; a certificate that is held "
-            "keeps its names. Unset: for what containers want, but not for `DOMAINS`."
+            "Leave names that fail the preflight, or that the CA could not validate, out of a new certificate until "
+            "they heal; one that is held keeps its names. Unset: for what containers want, but not for `DOMAINS`."
         ),
         json_schema_extra={"accepts": "yes or no"},
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -27,6 +27,17 @@ class Record(BaseModel):
     last_run: AwareDatetime | None = None
 
 
+class Ailment(BaseModel):
+    """What is known of a name that the CA could not validate, and that others are ordered without meanwhile."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    attempts: int
+    not_before: AwareDatetime
+    pause: timedelta
+    reason: str
+
+
 class State(BaseModel):
     """Everything about one directory; unknown fields are those of a later release, and passed over."""
 
@@ -40,6 +51,8 @@ class State(BaseModel):
     scopes: Mapping[str, AwareDatetime] = {}
     """Rate limits of the CA that are spent, and until when."""
     lineages: Mapping[str, Record] = {}
+    ailing: Mapping[str, Ailment] = {}
+    """By name."""
     spent: tuple[Spent, ...] = ()
     """The orders of the last seven days."""
 

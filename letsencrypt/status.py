@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from letsencrypt.expiry import Nearness, nearness, warning
+from letsencrypt.revocation import Revocations
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Record, State, parse_state
 from letsencrypt.state_file import STATE_FOLDER
@@ -35,6 +36,10 @@ class CertificateStatus:
     """Failures of this class in a row."""
     last_run: datetime | None
     next_try: datetime | None
+    left_out: tuple[str, ...] = ()
+    """Names that the CA could not validate, and that the others do not wait for."""
+    revocation: str = ""
+    """The reason why it is about to be revoked, or was without another in its place."""
     warning: str = ""
     """Where it is near its end, or past it: when that is, and why it was not renewed."""
 
@@ -55,6 +60,10 @@ class CertificateStatus:
         else:
             times = f" {self.attempts} times" if self.attempts > 1 else ""
             yield f"failed{times} ({self.outcome})" + ("" if self.warning else f": {self.reason}")
+        if self.left_out:
+            yield f"without {', '.join(self.left_out)} for now"
+        if self.revocation:
+            yield f"to be replaced and revoked ({self.revocation})"
         if self.next_try:
             yield f"next {'look' if self.outcome == 'ok' else 'try'} {self.next_try:{_MOMENT}}"
 
@@ -73,7 +82,9 @@ def read_status(root: Path, certs_folder: Path, now: datetime) -> tuple[list[Cer
     for path, bundle in _published(certs_folder):
         if path.stem not in wanted and path.stem not in kept:
             kept[path.stem] = _leftover(path.stem, bundle)
+    revocations = {each.lineage: str(each.reason) for each in Revocations(root).all()}
     lines = [line for line in lines if line.wanted] + list(kept.values())
+    lines = [replace(line, revocation=revocations.get(line.lineage, "")) for line in lines]
     return sorted(lines, key=lambda line: (not line.wanted, line.lineage, line.source)), problems
 
 
@@ -107,6 +118,7 @@ def _status(name: str, record: Record, state: State, bundle: Bundle | None, now:
         attempts=standing.attempts.get(failure, 0) if failure else 0,
         last_run=record.last_run,
         next_try=max(standing.not_before, record.standing.not_before, *limits, now) if record.wanted else None,
+        left_out=tuple(name for name in record.names if name in state.ailing),
         warning=_warning(bundle, now, standing.reason) if bundle and record.wanted else "",
     )
 

@@ -69,6 +69,8 @@ class Timetable:
         self.asks: dict[str, Ask] = {}
         self.scopes: dict[str, datetime] = {}
         """Rate limits that are spent, and until when."""
+        self.ended: dict[str, datetime] = {}
+        """When the last attempt at each ended, in this process."""
         self.setbacks = 0
         """How often all were held up so far; an attempt remembers what that was when it began."""
 
@@ -146,6 +148,7 @@ class Timetable:
         if not self.is_behind(since):
             self.directory = Standing(not_before=now)
         self.lineages[name] = Standing(not_before=moment, pause=moment - now)
+        self.ended[name] = now
 
     def failed(
         self,
@@ -163,6 +166,7 @@ class Timetable:
         setbacks that there were when they began. What the CA then asks for still counts.
         """
         limits = frozenset(scopes)
+        self.ended[name] = self._now()
         if failure in OF_DIRECTORY or ACCOUNT_SCOPE in limits:
             if self.is_behind(since):
                 self.directory = self._at_the_earliest(self.directory, retry_after)
@@ -175,6 +179,13 @@ class Timetable:
         self.lineages[name] = self._put_off(self.standing(name), failure, reason, retry_after)
         self.scopes |= dict.fromkeys(limits, self.lineages[name].not_before)
         return self.lineages[name]
+
+    def again(self, name: str, since: int | None = None) -> None:
+        """*name* is tried once more at once, as that will be another order; the directory answered."""
+        now = self._now()
+        if not self.is_behind(since):
+            self.directory = Standing(not_before=now)
+        self.lineages[name] = self.standing(name).at(now)
 
     def interrupted(self, name: str, failure: Failure, reason: str) -> None:
         """Put *name* off for a run of an earlier process, which tells nothing of the directory."""
@@ -196,8 +207,8 @@ class Timetable:
 
     def forget(self, name: str) -> None:
         """Drop what is known of *name*; limits of the CA stay."""
-        self.lineages.pop(name, None)
-        self.asks.pop(name, None)
+        for table in (self.lineages, self.asks, self.ended):
+            table.pop(name, None)
 
     def standing(self, name: str) -> Standing:
         """Where *name* stands."""

@@ -3,9 +3,10 @@
 import contextlib
 import hashlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from letsencrypt.budget import limits_of
 from letsencrypt.certonly import (
@@ -20,6 +21,7 @@ from letsencrypt.certonly import (
 from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
 from letsencrypt.crew import Crew
+from letsencrypt.desk import Desk
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import Edges
 from letsencrypt.health import Heartbeat
@@ -29,12 +31,15 @@ from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
 from letsencrypt.loop import Loop
+from letsencrypt.manual import commissions_of
 from letsencrypt.places import Places
 from letsencrypt.preflight_command import preflight_of
 from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
 from letsencrypt.records import Permit
 from letsencrypt.renewal_hooks import share_hooks
+from letsencrypt.revocation import Revocations
+from letsencrypt.revoker import Revoker
 from letsencrypt.runner import Certbot, Outcome
 from letsencrypt.settings import Settings
 from letsencrypt.snapshot import Volumes
@@ -71,7 +76,7 @@ def wire(
         def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
             with places.taken() as here:
                 command = arguments(lineage, options, here, settings.email)
-                return certbot.run(command, here.work, permit.journal, permit.refusal)
+                return certbot.run([*command, *permit.words], here.work, permit.journal, permit.refusal)
 
         gate = Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset)
         edges = Edges(
@@ -90,30 +95,40 @@ def wire(
             tell=gate.tell,
             rehearse=rehearse if directory.url == PRODUCTION else None,
         )
-        limits = limits_of(directory)
-        return Issuer(directory.host, settings.renewal_interval, edges, limits, settings.concurrency)
+        return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory), settings.concurrency)
 
+    revoker = _revoker(settings, certbot, now, random)
     let_go(settings.letsencrypt_folder)
-    return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now)
+    return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now, revoker)
 
 
 def _loop(
-    settings: Settings, issuer_of: Callable[[Directory], Issuer], wakeup: Wakeup, now: Callable[[], datetime]
+    settings: Settings,
+    issuer_of: Callable[[Directory], Issuer],
+    wakeup: Wakeup,
+    now: Callable[[], datetime],
+    revoker: Revoker,
 ) -> Loop:
     """The loop around all issuers, with what is asked of it from outside."""
-    source = source_of(settings, now)
+    commissions = commissions_of(settings)
+    source = source_of(settings, now, commissions.wishes)
     leftovers = Leftovers(settings.certs_folder, settings.letsencrypt_folder, now)
+    promise = Heartbeat(settings.heartbeat).promise
+    desk = Desk(Control(settings.control_folder), source.lineages, commissions, revoker, leftovers.forget, now)
     tidy = Tidying(lambda: leftovers.withdraw(source.names()), watch_of(settings, now).look, now)
-    return Loop(
-        source.lineages,
-        issuer_of,
-        tidy,
-        wakeup,
-        Heartbeat(settings.heartbeat).promise,
-        now,
-        Control(settings.control_folder),
-        leftovers.forget,
-    )
+    return Loop(source.lineages, issuer_of, tidy, wakeup, promise, now, desk)
+
+
+def _revoker(settings: Settings, certbot: Certbot, now: Callable[[], datetime], random: Callable[[], float]) -> Revoker:
+    """Revokes in the loop's thread, which waits for it: that is one request."""
+    promise = Heartbeat(settings.heartbeat).promise
+
+    def revoke(words: Sequence[str], folder: Path) -> Outcome:
+        promise(None)
+        return certbot.run(words, folder)
+
+    work = settings.run_folder / "work" / "revocation"
+    return Revoker(Revocations(settings.letsencrypt_folder), settings.certs_folder, work, revoke, now, random)
 
 
 def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:

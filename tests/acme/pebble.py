@@ -150,6 +150,11 @@ class Authority:
         answer = json.dumps({"suggestedWindow": {"start": start, "end": end}})
         self._manage("POST", "set-renewal-info/", json={"certificate": leaf, "ariResponse": answer})
 
+    def is_revoked(self, serial: int) -> bool:
+        """Whether it holds the certificate with this *serial* for revoked."""
+        answer = self._manage("GET", f"cert-status-by-serial/{serial:x}").json()
+        return bool(answer["Status"] == "Revoked")
+
     def _manage(self, method: str, path: str, **more: Any) -> requests.Response:
         url = f"https://{LOOPBACK}:{self.management_port}/{path}"
         response = requests.request(method, url, verify=str(self.trust.root), timeout=5, **more)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from letsencrypt.state import State
 from letsencrypt.state_file import StateFile, state_folder
 from tests.acme.container import Container
 from tests.acme.pebble import Authority, Dns
-from tests.acme.test_process import running
+from tests.acme.test_process import Running, running
 from tests.waiting import until
 
 pytestmark = pytest.mark.acme
@@ -56,17 +57,22 @@ def test_restarts_do_not_repeat_an_order_that_failed(container: Container, autho
     assert authority.orders() == orders + 2
 
 
+def kill_all(program: Running) -> None:
+    """SIGKILL for all of the container."""
+    children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
+    program.process.kill()
+    for child in children:
+        os.kill(int(child), signal.SIGKILL)
+    program.process.wait()
+
+
 def test_a_kill_in_the_middle_of_an_order_is_remembered(container: Container, authority: Authority) -> None:
     """With SIGKILL for all of the container, the next start knows that there was an order, and waits its minute."""
     orders = authority.orders()
     with running(container, "killed.example", f"--server {authority.directory}", PYTHONPATH="") as program:
         journal = folder_of(container, authority) / "killed.example.run"
-        until(lambda: journal.exists() and "ordered" in journal.read_text(), "certbot orders", pause=0.01)
-        children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
-        program.process.kill()
-        for child in children:
-            os.kill(int(child), signal.SIGKILL)
-        program.process.wait()
+        until(lambda: says(journal, "ordered"), "certbot orders", pause=0.01)
+        kill_all(program)
     container.cycle("killed.example", authority)
 
     assert authority.orders() <= orders + 1
@@ -194,3 +200,42 @@ def test_commands_work_beside_the_running_loop(container: Container, authority: 
     assert told["valid_until"]
     assert container.lineages(authority) == {"slow.example"}
     assert [path.name for path in container.certs.iterdir()] == ["slow.example.pem"]
+
+
+def says(path: Path, word: str) -> bool:
+    """Whether there is such a file with that word in it."""
+    return path.exists() and word in path.read_text()
+
+
+def test_a_hundred_restarts_place_three_orders_at_most(container: Container, authority: Authority, dns: Dns) -> None:
+    """A container that dies and starts in a loop, the first time by SIGKILL in the middle of an order, is no burden to
+    the authority: each try is remembered before it is made.
+    """
+    dns.break_name("looping.example")
+    orders = authority.orders()
+    journal = folder_of(container, authority) / "looping.example.run"
+    for start in range(100):
+        if start % 25:
+            container.cycle("looping.example", authority)
+            continue
+        with running(container, "looping.example", f"--server {authority.directory}", PYTHONPATH="") as program:
+            # The first one has begun to order; the others die as soon as they know of that.
+            until(partial(says, *((container.run / "heartbeat", "") if start else (journal, "ordered"))), "it began")
+            kill_all(program)
+            (container.run / "heartbeat").unlink(missing_ok=True)
+    assert 1 <= authority.orders() - orders <= 3
+    assert len(state_of(container, authority).spent) <= 3
+
+
+def test_other_domains_or_options_reset_their_lineage_alone(
+    container: Container, authority: Authority, dns: Dns
+) -> None:
+    """Of two that failed, only the one whose names changed is tried again at once."""
+    dns.break_name("changed.example")
+    dns.break_name("same.example")
+    container.cycle("changed.example; same.example", authority)
+    orders = authority.orders()
+    container.cycle("changed.example, www.changed.example; same.example", authority)
+    assert authority.orders() == orders + 1
+    container.cycle("changed.example, www.changed.example; same.example", authority, "--key-type", "rsa")
+    assert authority.orders() == orders + 3

@@ -1,7 +1,7 @@
 """The loop, with everything outside of it played by fakes of the Protocols it declares."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,6 @@ import pytest
 
 from letsencrypt.budget import ELSEWHERE, Limits
 from letsencrypt.certonly import Directory
-from letsencrypt.control import Control
 from letsencrypt.edges import Crew, Edges
 from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Issuer
 from letsencrypt.lineages import Lineage, parse_domains
@@ -121,7 +120,6 @@ class World:
     rings: list[frozenset[str]] = field(default_factory=list)
 
     keeper: Memory = field(default_factory=Memory)
-    control: Control = field(default_factory=lambda: Control(Path("/nowhere")))
     orders: list[tuple[str, datetime]] = field(default_factory=list)
     rehearse: Callable[[Lineage], Outcome] | None = None
     limits: Limits = ELSEWHERE
@@ -239,8 +237,7 @@ class World:
             self,
             self.promises.append,
             lambda: self.time,
-            self.control,
-            lambda name: f"Forgot {name}.",
+            NobodyAsks(),
         ).run()
 
 
@@ -268,6 +265,22 @@ class LoadBalancerOf:
     def wait(self, _patient: bool = True, /) -> bool:
         """Wait for it."""
         return self.world.wait_for_load_balancer()
+
+
+class NobodyAsks:
+    """A desk that no operator comes to."""
+
+    is_waiting = False
+
+    def take(self) -> None:
+        """Nothing."""
+
+    def obey(self, _issuers: Iterable[Issuer], /) -> None:
+        """Nothing."""
+
+    def conclude(self) -> timedelta | None:
+        """Nothing."""
+        return None
 
 
 def world(domains: str) -> World:

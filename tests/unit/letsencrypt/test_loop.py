@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,11 +14,18 @@ from letsencrypt.admission import Admission, parse_allowed
 from letsencrypt.certonly import PRODUCTION, STAGING, Directory
 from letsencrypt.control import Control, Order, Verb
 from letsencrypt.crew import RING
+from letsencrypt.desk import Desk
 from letsencrypt.discovery import Discovery, source_of
 from letsencrypt.issuer import RESYNC, Issuer, Report
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
+from letsencrypt.manual import Commissions
+from letsencrypt.records import Records
+from letsencrypt.revocation import Revocations
+from letsencrypt.revoker import Revoker
+from letsencrypt.runner import Outcome
 from letsencrypt.settings import load
+from letsencrypt.state_file import StateFile
 from letsencrypt.wanted import WantedFile
 from proxy_agent.tls.names import Identifier
 from tests.unit.letsencrypt.certificates import NOW
@@ -63,6 +70,7 @@ class FakeIssuer(Issuer):
         self._journal = journal
         self._clock = clock
         self._of = host
+        self._records = Records(StateFile(Path("/nowhere")), host, clock.now, lambda: 0.0)
         self._names: tuple[str, ...] = ()
         self.running = running
 
@@ -123,7 +131,13 @@ class House:
         self.known: list[Set[Identifier] | None] = []
         """What is known to be wanted, at the end of each cycle."""
         admission = Admission(parse_domains(domains).lineages, Directory(PRODUCTION), parse_allowed(allowed))
-        self.discovery = Discovery(WantedFile(self.path), admission, self.clock.now)
+        commissions = Commissions(folder / "issue.json", admission.domains, admission.directory)
+        self.discovery = Discovery(WantedFile(self.path), admission, self.clock.now, commissions.wishes)
+        revocations = Revocations(folder / "letsencrypt")
+        revoker = Revoker(revocations, folder, folder / "work", self.revoke, self.clock.now, lambda: 0.0)
+        desk = Desk(
+            self.control, self.discovery.lineages, commissions, revoker, lambda name: f"Forgot {name}.", self.clock.now
+        )
         self.loop = Loop(
             self.discovery.lineages,
             lambda directory: FakeIssuer(self.journal, self.clock, directory.host.partition("-")[2][:7], self.running),
@@ -131,9 +145,12 @@ class House:
             self.clock,
             self.clock.promises.append,
             self.clock.now,
-            self.control,
-            lambda name: f"Forgot {name}.",
+            desk,
         )
+
+    def revoke(self, _words: Sequence[str], _folder: Path) -> Outcome:
+        """Nothing is revoked here."""
+        raise AssertionError
 
     def want(self, *certificates: dict[str, object]) -> None:
         """Write the file."""
@@ -273,8 +290,8 @@ def test_wishes_are_obeyed_within_a_second(tmp_path: Path, caplog: pytest.LogCap
     ]
     assert caplog.messages[-5:] == [
         "Tried.",
-        "The certificate a.test is not forgotten, as it is still wanted.",
-        "Asked to retry 'b.test', but nobody wants such a certificate.",
+        "Asked to forget a.test: the certificate a.test is not forgotten, as it is still wanted.",
+        "Asked to retry b.test: nobody wants a certificate 'b.test'.",
         "Forgot b.test.",
         "Tried.",
     ]

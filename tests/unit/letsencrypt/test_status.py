@@ -127,8 +127,8 @@ def test_a_wish_reaches_the_running_loop(command: Callable[..., click.testing.Re
     assert "The loop has not begun" in command("retry", "bad.test").stderr
     Heartbeat(tmp_path / "heartbeat").promise(None)
 
-    assert command("retry", "www.bad.test").stdout.startswith("Asked to retry bad.test; ")
-    assert command("forget", "gone.test").exit_code == 0
+    assert command("retry", "www.bad.test", "--wait=0").stdout.startswith("Asked to retry bad.test; ")
+    assert command("forget", "gone.test", "--wait=0").exit_code == 0
     assert command("forget", "a.test").stderr.startswith("Error: a.test is still wanted: ")
     assert command("retry", "else.test").stderr.startswith("Error: No certificate is known as 'else.test'")
     assert Control(tmp_path / "control").take() == (Order(Verb.FORGET, "gone.test"), Order(Verb.RETRY, "bad.test"))
