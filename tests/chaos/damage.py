@@ -57,7 +57,12 @@ def directory(path: Path, _: CertificateAuthority) -> None:
 
 
 SPOILS: tuple[tuple[Spoil, int], ...] = (
-    *((garbage, 1), (truncated, 0), (empty, 0), (swapped_key, 1), (wrong_mode, 1), (directory, 1)),
+    (garbage, 1),
+    (truncated, 0),
+    (empty, 0),
+    (swapped_key, 1),
+    (wrong_mode, 1),
+    (directory, 1),
 )
 """Each with the times that ``make test`` has for it."""
 
