@@ -23,7 +23,7 @@ IN_TOOLBOX = docker run --rm --init --network host --shm-size 512m \
 	--env TINI_KILL_PROCESS_GROUP=1 --env HOME=/tmp --env HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis \
 	--env BASE_IMAGE --env CI $(TOOLBOX)
 
-.PHONY: help setup compose toolbox build demo-image up demo down check test bench format clean
+.PHONY: help setup compose toolbox build demo-image up demo down check test chaos bench format clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -62,7 +62,10 @@ check: toolbox ## Format, lint, types, unit and golden tests: seconds
 test: check ## Everything: check, then every ring against real binaries and containers
 	@$(LIMIT) 300 $(IN_TOOLBOX) make letsencrypt-tests
 	$(MAKE) build demo-image
-	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest -n auto --dist loadfile tests/acme tests/e2e tests/haproxy
+	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest -n auto --dist loadfile tests/acme tests/chaos tests/e2e tests/haproxy
+
+chaos: toolbox build demo-image ## Let everything go wrong under load: a table of what that costs clients
+	@$(LIMIT) 3600 $(IN_TOOLBOX) python -m tests.chaos.table
 
 bench: toolbox build demo-image ## Measure a start, discovery, what many hosts cost, and issuing
 	@$(LIMIT) 1800 $(IN_TOOLBOX) bash -c "python -m tests.bench.start && python -m tests.bench.discovery && python -m tests.bench.hosts && python -m tests.bench.issue"

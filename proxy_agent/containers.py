@@ -15,8 +15,7 @@ import requests
 import tenacity
 from docker.errors import APIError, DockerException, NotFound, StreamParseError
 
-from proxy_agent import answers
-from proxy_agent.answers import MalformedAnswer
+from proxy_agent import docker_answers
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.departures import Departures
 from proxy_agent.listing import container_of, is_there, service_name, wanted_network
@@ -36,8 +35,8 @@ _URGENT = frozenset({"kill", "die", "pause"})
 _SHORT_ID = 12
 """Characters of an id that Docker uses as a host name; fewer may be the beginning of another's."""
 _CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
-_DAEMON_ERRORS = (DockerException, StreamParseError, requests.RequestException, OSError, MalformedAnswer)
-_ONE_ANSWER_ERRORS = (APIError, requests.exceptions.JSONDecodeError, MalformedAnswer)
+_DAEMON_ERRORS = (DockerException, StreamParseError, docker_answers.Nonsense, requests.RequestException, OSError)
+_ONE_ANSWER_ERRORS = (APIError, docker_answers.Nonsense, requests.exceptions.JSONDecodeError)
 """What is wrong with one answer says nothing of the others."""
 
 Filters = tuple[tuple[str, str], ...]
@@ -49,7 +48,7 @@ class _Api(docker.APIClient):
             super()._raise_for_status(response)  # type: ignore[misc] # missing in the stubs
         except (KeyError, TypeError):
             # The library takes whatever JSON comes with an error for an object with a message.
-            raise MalformedAnswer(f"what answers is not Docker (status {response.status_code})") from None
+            raise docker_answers.Nonsense(f"what answers is not Docker (status {response.status_code})") from None
 
 
 class Containers:
@@ -104,9 +103,8 @@ class Containers:
     def _services(self) -> tuple[Service, ...]:
         api = self._api()
         self._departures.catch_up()
-        listed: dict[str, Entry] = {
-            entry["Id"]: entry for entry in answers.listing(api.containers(filters=dict(self._filters)))
-        }
+        answer = docker_answers.listing(api.containers(filters=dict(self._filters)))
+        listed: dict[str, Entry] = {entry["Id"]: entry for entry in answer}
         own = self._own_entry(api, listed)
         ours = self._position(api, own, any(map(is_on_host, listed.values())))
         self._departures.forget_all_but(listed)
@@ -131,7 +129,7 @@ class Containers:
         where = whereabouts(entry, wanted_network(entry), listed, ours)
         if identifier not in self._inspected:
             try:
-                self._inspected[identifier] = answers.inspected(api.inspect_container(identifier))["Config"]
+                self._inspected[identifier] = docker_answers.config(api.inspect_container(identifier))
             except NotFound:
                 return None
             except _ONE_ANSWER_ERRORS as error:
@@ -143,7 +141,7 @@ class Containers:
     def _own_entry(self, api: docker.APIClient, listed: Mapping[str, Entry]) -> Entry:
         """HAProxy's own container, which the filters of others need not let through."""
         own_id = self._own_id()
-        found: list[Entry] = [*(answers.listing(api.containers()) if self._filters else listed.values())]
+        found = docker_answers.listing(api.containers()) if self._filters else [*listed.values()]
         by_id = [entry for entry in found if len(own_id) >= _SHORT_ID and entry["Id"].startswith(own_id)]
         # No two containers of one host have an address in common.
         by_address = [entry for entry in found if not addresses_of(entry).isdisjoint(self._own_addresses())]
@@ -168,7 +166,7 @@ class Containers:
     def _is_internal(self, api: docker.APIClient, network: str) -> bool:
         if network not in self._internal:
             try:
-                self._internal[network] = bool(answers.network(api.inspect_network(network)).get("Internal"))
+                self._internal[network] = docker_answers.is_internal(api.inspect_network(network))
             except _ONE_ANSWER_ERRORS:
                 return False
         return self._internal[network]
@@ -197,7 +195,7 @@ class Containers:
             # Subscribed first: whatever happened before this ring is in the look that it causes.
             ring("connected to Docker")
             delivered = False
-            for event in map(answers.event, events):
+            for event in map(docker_answers.event, events):
                 at = int(event.get("time") or 0)
                 # What the last stream brought in its last second comes again, and does not count.
                 delivered = delivered or not at or at > self._last_event

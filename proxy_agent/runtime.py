@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.fingerprints import Fingerprints
 from proxy_agent.routing.model import ServerState
 from proxy_agent.routing.render import TICKET_KEYS
 from proxy_agent.server_states import RunningServer, parse_server_states, without_those_set_aside
@@ -90,6 +91,7 @@ class Runtime:
         self._server_state = folder / "servers.state"
         self._crt_list = crt_list
         self._maps = tuple(maps)
+        self._fingerprints = Fingerprints()
 
     def running(self) -> Running | None:
         """What the worker holds now; None while there is none to ask."""
@@ -99,7 +101,7 @@ class Runtime:
             return Running(
                 worker=int(worker[1]) if worker else 0,
                 configuration=configuration[1] if configuration else "",
-                certificates=dict(self._certificates()),
+                certificates=self._certificates(int(worker[1]) if worker else 0),
                 crt_list=tuple(self._crt_list_lines()),
                 maps={path: self._map(path) for path in self._maps},
                 servers=parse_server_states(self._ask("show servers state")),
@@ -110,6 +112,7 @@ class Runtime:
 
     def load_certificate(self, path: str, pem: bytes) -> None:
         """Make *pem* what HAProxy uses as *path*, from the next handshake on; raises RuntimeRefusal."""
+        self._fingerprints.forget(path)
         listing = self._ask("show ssl cert")
         for stale in _OPEN_TRANSACTION.findall(listing):
             # The only writer died in the middle of one; it blocks all others until it is aborted.
@@ -125,6 +128,7 @@ class Runtime:
 
     def unload_certificate(self, path: str) -> None:
         """Forget a certificate that no line of the crt-list names any more; raises RuntimeRefusal."""
+        self._fingerprints.forget(path)
         # With the path: a refusal ends in "can't be deleted!".
         self._demand(f"del ssl cert {path}", f"'{path}' deleted!")
 
@@ -197,11 +201,14 @@ class Runtime:
         verdict, _, messages = answer.partition("--\n")
         return Verdict("Success=1" in verdict, messages)
 
-    def _certificates(self) -> Iterator[tuple[str, str]]:
-        for path in self._ask("show ssl cert").splitlines():
-            if path and not path.startswith(("#", "*")):
-                fingerprint = _FINGERPRINT.search(self._ask(f"show ssl cert {path}"))
-                yield path, fingerprint[1] if fingerprint else ""
+    def _certificates(self, worker: int) -> Mapping[str, str]:
+        paths = [path for path in self._ask("show ssl cert").splitlines() if path and not path.startswith(("#", "*"))]
+
+        def ask(path: str) -> str:
+            fingerprint = _FINGERPRINT.search(self._ask(f"show ssl cert {path}"))
+            return fingerprint[1] if fingerprint else ""
+
+        return self._fingerprints.of(paths, worker, ask)
 
     def _crt_list_lines(self) -> Iterator[CrtListLine]:
         for text in self._ask(f"show ssl crt-list -n {self._crt_list}").splitlines():

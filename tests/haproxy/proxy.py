@@ -88,24 +88,23 @@ class Proxy:
         self.templates = TEMPLATES
         self.later = timedelta()
         """How far the agent's clock is ahead."""
-        self.settings = agent_settings.load(
-            {
-                "STATE_FOLDER": str(folder / "state"),
-                "RUN_FOLDER": str(folder / "run"),
-                "CERTS_FOLDER": str(folder / "issued"),
-                "CERT_FOLDER": str(folder / "custom"),
-                "LIVE_FOLDER": str(folder / "live"),
-                "WANTED_FOLDER": str(folder),
-                "DEFAULT_CERT_SANS": "localhost,127.0.0.1",
-                "ENABLE_IPV6": "no",
-                "ROUTE_GRACE": "0s",
-                "ERRORS_FOLDER": str(folder / "errors"),
-                "HTPASSWD_FOLDER": str(folder / "htpasswd"),
-                # Others run HAProxy on this host too.
-                "STATS_PORT": "0",
-                **environment,
-            }
-        )
+        self.environment = {
+            "STATE_FOLDER": str(folder / "state"),
+            "RUN_FOLDER": str(folder / "run"),
+            "CERTS_FOLDER": str(folder / "issued"),
+            "CERT_FOLDER": str(folder / "custom"),
+            "LIVE_FOLDER": str(folder / "live"),
+            "WANTED_FOLDER": str(folder),
+            "DEFAULT_CERT_SANS": "localhost,127.0.0.1",
+            "ENABLE_IPV6": "no",
+            "ROUTE_GRACE": "0s",
+            "ERRORS_FOLDER": str(folder / "errors"),
+            "HTPASSWD_FOLDER": str(folder / "htpasswd"),
+            # Others run HAProxy on this host too.
+            "STATS_PORT": "0",
+            **environment,
+        }
+        self.settings = agent_settings.load(self.environment)
         for path in (
             self.settings.issued_folder,
             self.settings.custom_folder,

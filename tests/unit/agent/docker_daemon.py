@@ -31,8 +31,8 @@ class Daemon:
         """Status and body in place of the right ones, by path."""
         self.hangs = threading.Event()
         """Set: whoever asks waits for an answer until it is cleared."""
-        self.events: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        """What the stream of events delivers; None ends it."""
+        self.events: queue.SimpleQueue[dict[str, Any] | bytes | None] = queue.SimpleQueue()
+        """What the stream of events delivers, as it is if it is bytes; None ends it."""
 
     def run(
         self,
@@ -128,7 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.flush()
         while (event := self.server.daemon.events.get()) is not None:
-            line = json.dumps(event).encode() + b"\n"
+            line = event if isinstance(event, bytes) else json.dumps(event).encode() + b"\n"
             self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
         self.wfile.write(b"0\r\n\r\n")
         self.close_connection = True

@@ -1,5 +1,6 @@
 """proxy_agent.containers, against a stand-in for the Docker daemon."""
 
+import json
 import queue
 import socket
 from collections.abc import Iterator
@@ -324,6 +325,39 @@ def test_a_container_that_is_not_described_costs_itself(
     assert containers.services()[1].containers[0].inspected, "what is known once is not asked again"
 
 
+_OURS = f'"Id": "{PROXY:064x}"'
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *("null", "{}", '"yes"', "[1]", "[null]", "[{}]", '[{"Id": null}]', f'[{{{_OURS}, "Names": 1}}]'),
+        *(f'[{{{_OURS}, "Labels": 3}}]', f'[{{{_OURS}, "Status": 3}}]', f'[{{{_OURS}, "NetworkSettings": []}}]'),
+        f'[{{{_OURS}, "NetworkSettings": {{"Networks": [1]}}}}]',
+        f'[{{{_OURS}, "NetworkSettings": {{"Networks": {{"web": {{"IPAddress": "nowhere"}}}}}}}}]',
+    ],
+)
+def test_a_listing_that_makes_no_sense_is_an_error(daemon: Daemon, containers: Containers, answer: str) -> None:
+    """Of Docker's, and not of ours: what was known stays, and the next look may succeed."""
+    daemon.run(1, "shop", {"web": "10.0.0.5"})
+    daemon.answers = {"/containers/json": (200, answer.encode())}
+    with pytest.raises(OperationalError, match="its answer makes no sense"):
+        containers.services()
+    daemon.answers = {}
+    assert len(containers.services()) == 1
+
+
+@pytest.mark.parametrize("answer", ["null", "{}", "[]", '{"Config": null}', '{"Config": {"Env": [1]}}'])
+def test_a_description_that_makes_no_sense_costs_that_container(
+    daemon: Daemon, containers: Containers, answer: str
+) -> None:
+    """As one that does not come."""
+    identifier = daemon.run(1, "shop", {"web": "10.0.0.5"})
+    daemon.run(2, "blog", {"web": "10.0.0.6"})
+    daemon.answers = {f"/containers/{identifier}/json": (200, answer.encode())}
+    assert [service.containers[0].inspected for service in containers.services()] == [True, False]
+
+
 def test_an_answer_that_never_comes_is_an_error(daemon: Daemon) -> None:
     """After a while; and the next look may succeed."""
     daemon.run(1, "shop", {"web": "10.0.0.5"})
@@ -471,3 +505,25 @@ def test_a_stream_that_ends_is_followed_by_another(watched: tuple[Daemon, queue.
     assert [rings.get(timeout=10), rings.get(timeout=10)] == ["container die!", "connected to Docker"]
     daemon.events.put(None)
     assert rings.get(timeout=10) == "connected to Docker", "also after one that delivered nothing"
+
+
+@pytest.mark.parametrize("nonsense", [None, [], {"Actor": []}, {"time": "now"}, {"Actor": {"Attributes": [1]}}])
+def test_an_event_that_makes_no_sense_ends_the_stream(
+    watched: tuple[Daemon, queue.SimpleQueue[str]], nonsense: object
+) -> None:
+    """It is followed by another: a thread that dies would take the agent along."""
+    daemon, rings = watched
+    rings.get(timeout=10)
+    daemon.events.put(b"%s" % json.dumps(nonsense).encode())
+    assert rings.get(timeout=10) == "connected to Docker"
+
+
+def test_a_stream_that_breaks_off_within_an_event_is_followed_by_another(
+    watched: tuple[Daemon, queue.SimpleQueue[str]],
+) -> None:
+    """Half an event is none."""
+    daemon, rings = watched
+    rings.get(timeout=10)
+    daemon.events.put(b'{"Type": "cont')
+    daemon.events.put(None)
+    assert rings.get(timeout=10) == "connected to Docker"

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingMixIn, UnixStreamServer
 
@@ -152,6 +152,57 @@ def test_an_empty_store_has_no_fingerprint(runtime: Runtime, haproxy: HAProxy) -
     running = runtime.running()
     assert running
     assert running.certificates[A] == ""
+
+
+MANY = [f"/state/certificates/issued/{number:03}.pem" for number in range(250)]
+
+
+@pytest.fixture
+def crowded(haproxy: HAProxy, runtime: Runtime) -> HAProxy:
+    """A worker with many certificates, which was asked for all of them once."""
+    haproxy.answers["show ssl cert"] = "\n".join(["# filename", *MANY, "", ""])
+    haproxy.answers |= {f"show ssl cert {path}": SHOW_CERTIFICATE.format(path=path, fingerprint="A1") for path in MANY}
+    assert fingerprints(runtime) == dict.fromkeys(MANY, "A1")
+    haproxy.sent.clear()
+    return haproxy
+
+
+def fingerprints(runtime: Runtime) -> Mapping[str, str]:
+    """What a look shows."""
+    running = runtime.running()
+    assert running
+    return running.certificates
+
+
+def asked_for(haproxy: HAProxy) -> list[str]:
+    """The certificates that were asked for one by one."""
+    return [path for request in haproxy.sent if (path := request.strip().partition("show ssl cert ")[2])]
+
+
+def test_of_many_certificates_some_are_looked_at_again(crowded: HAProxy, runtime: Runtime) -> None:
+    """A question for each takes seconds with thousands. Whoever changes one past us is found out some looks later."""
+    crowded.answers[f"show ssl cert {MANY[201]}"] = SHOW_CERTIFICATE.format(path=MANY[201], fingerprint="B2")
+    seen = [fingerprints(runtime)[MANY[201]] for _ in range(3)]
+    assert sorted(asked_for(crowded)) == MANY
+    assert seen == ["A1", "B2", "B2"]
+
+
+def test_a_new_worker_is_asked_for_all_its_certificates(crowded: HAProxy, runtime: Runtime) -> None:
+    """What another one held says nothing of it."""
+    crowded.answers["show info"] = QUIET["show info"].replace("Pid: 20", "Pid: 21")
+    fingerprints(runtime)
+    assert len(asked_for(crowded)) == 250
+
+
+def test_what_we_changed_ourselves_is_looked_at_again(crowded: HAProxy, runtime: Runtime) -> None:
+    """Be it that HAProxy refused it; and what is gone is known no more."""
+    with pytest.raises(RuntimeRefusal):
+        runtime.load_certificate(MANY[240], PEM)
+    crowded.answers[f"del ssl cert {MANY[241]}"] = f"Certificate '{MANY[241]}' deleted!\n"
+    runtime.unload_certificate(MANY[241])
+    crowded.sent.clear()
+    fingerprints(runtime)
+    assert set(MANY[240:242]) <= set(asked_for(crowded))
 
 
 def test_options_in_a_line_of_the_list_are_no_names(runtime: Runtime, haproxy: HAProxy) -> None:

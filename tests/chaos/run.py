@@ -1,0 +1,96 @@
+"""One fault under load, and what came of it."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from proxy_agent.routing.render import CONFIGURATION
+from tests.certificate_authority import CertificateAuthority
+from tests.chaos.clients import Tally
+from tests.chaos.fault import Fault
+from tests.chaos.site import Site, site
+from tests.chaos.world import World, world
+from tests.waiting import until
+
+Picture = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A row of figures."""
+
+    fault: Fault
+    times: int
+    tally: Tally
+    seconds: tuple[float, ...]
+    """Until each was over and done with."""
+    differences: tuple[str, ...] | None
+    """In which the installation differs from one that starts on the same world; none, if all is well. None where that
+    was not looked at."""
+
+    @property
+    def good(self) -> bool:
+        """Whether no client noticed what need not be noticed, and nothing was left behind."""
+        return not (self.unexplained or self.tally.wrong_certificates or self.differences)
+
+    @property
+    def unexplained(self) -> Mapping[str, int]:
+        """The failures for which there is no physical reason."""
+        fault = self.fault
+        return {
+            failure: count
+            for failure, count in self.tally.failures.items()
+            if not (fault.unavoidable and failure.startswith(fault.excused))
+        }
+
+    @property
+    def median(self) -> float:
+        """Of the seconds."""
+        return statistics.median(self.seconds)
+
+
+def outcome_of(fault: Fault, times: int, authority: CertificateAuthority) -> Outcome:
+    """Have a fault happen *times* times to an installation of its own, under load."""
+    with site(authority, fault.small_disk, fault.other_clock) as installation, world(installation) as around:
+        tally, seconds = suffered(around, fault, times)
+        return Outcome(fault, times, tally, seconds, differences(around))
+
+
+def suffered(around: World, fault: Fault, times: int) -> tuple[Tally, tuple[float, ...]]:
+    """What clients met with meanwhile, and the seconds that each of *times* took."""
+    with around.load() as tally:
+        return tally, tuple(fault.act(around, times))
+
+
+def differences(around: World) -> tuple[str, ...]:
+    """What a start on the same world, with nothing remembered, would show otherwise than what runs now."""
+    around.site.look_again()
+    live = picture_of(around.site)
+    around.site.start_cold()
+    cold: Picture = {}
+
+    def settled() -> bool:
+        nonlocal cold
+        before, cold = cold, picture_of(around.site)
+        return before == cold
+
+    until(settled, "a cold start that has come to rest", within=300, pause=0.3)
+    return tuple(f"{part}: {live[part]} but cold {cold[part]}" for part in live if live[part] != cold[part])
+
+
+def picture_of(installation: Site) -> Picture:
+    """All that is to be the same: files, what HAProxy holds, and what the agent says."""
+    running, status = installation.running, installation.status()
+    assert status
+    files = installation.deployment.files()
+    return {
+        "configuration": (running.configuration, files[CONFIGURATION]),
+        "files": files,
+        "bundles": installation.deployment.certificates(),
+        "loaded certificates": running.certificates,
+        "crt-list": sorted((line.path, sorted(line.names), line.options) for line in running.crt_list),
+        "maps": running.maps,
+        "servers": running.servers,
+        "status": (status.certificates, status.routes, status.problems, status.haproxy_running),
+    }
