@@ -60,6 +60,8 @@ class Report:
     """Whether a certificate was ordered (RFC 8555 section 7.4), at least in this process's mind."""
     finalized: bool = False
     """Whether the certificate was asked for (RFC 8555 section 7.4), so that it may exist whatever came after."""
+    url: str = ""
+    """What of the CA was asked for last."""
     secs: float = 0.0
 
 
@@ -112,8 +114,13 @@ def _describe_certbot_error(report: Report, error: errors.Error) -> None:
 
 def _network_detail(report: Report, error: BaseException) -> str:
     """The error at the bottom: those above it repeat it, and name objects by their address."""
-    if not isinstance(error, requests.RequestException) and report.http:
-        return f"it answered with the HTTP status {report.http[-1]['status']}"
+    came_back = not isinstance(error, requests.RequestException) or isinstance(error, requests.JSONDecodeError)
+    if isinstance(error, requests.RequestException) and error.request is not None:
+        report.url = error.request.url or ""
+    if came_back and not isinstance(error, acme_errors.TimeoutError):
+        last = report.http[-1] if report.http else {"url": ""}
+        is_error = last["url"] == report.url != ""
+        return f"it answered with the HTTP status {last['status']}" if is_error else "what it answers is not ACME"
     while below := error.__cause__ or error.__context__:
         error = below
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__
@@ -153,6 +160,7 @@ def _record_answers(report: Report) -> None:
     check = ClientNetwork._check_response
 
     def listen(response: requests.Response, content_type: str | None = None) -> requests.Response:
+        report.url = response.url
         if not response.ok:
             retry_after = response.headers.get("Retry-After")
             report.http.append({"status": response.status_code, "retry_after": retry_after, "url": response.url})

@@ -10,6 +10,7 @@ from letsencrypt.edges import Edges
 from letsencrypt.lineages import Lineage
 from letsencrypt.preflight_gate import HEALS
 from letsencrypt.records import Records
+from letsencrypt.recovery import Recovery
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import OF_DIRECTORY, Failure, in_words
 from proxy_agent.daemon.errors import OperationalError
@@ -55,6 +56,7 @@ class Issuer:
         self._edges = edges
         self._records = Records(edges.keeper, host, edges.now, edges.random, limits)
         self._timetable = self._records.timetable
+        self._recovery = Recovery(self._timetable, edges.looking, edges.now)
         self._notices = Notices(log)
         self._unwritten: set[str] = set()
         self._sentences: list[str] = []
@@ -89,6 +91,10 @@ class Issuer:
     def names(self) -> Collection[str]:
         """The lineages that are looked after."""
         return self._lineages.keys()
+
+    def look_again(self) -> bool:
+        """To be called each second while nothing is due: whether a fault has passed, so that something is."""
+        return self._recovery.look(self._lineages)
 
     def cycle(self) -> Report:
         """Mend and publish what is held, then look after each lineage whose time has come, publishing what is new."""
@@ -198,6 +204,7 @@ class Issuer:
         reason = _reason(outcome)
         if failure not in OF_DIRECTORY:
             self._say_if_answering_again()
+        self._recovery.failed(lineage.name, outcome.url)
         standing = self._records.failed(lineage, failure, reason, outcome)
         when = "after OPTIONS is changed" if failure is Failure.USAGE else f"in {in_words(standing.pause)}"
         quiet = standing.repeated and (standing.pause < _QUIET_BELOW or failure is Failure.USAGE)

@@ -115,4 +115,7 @@ class Loop:
                 break
             if reasons := self._sleep.wait(min(left, POLL).total_seconds()):
                 return reasons
+            looks = [issuer.look_again() for issuer in self._issuers.values()]
+            if any(looks):
+                break
         return frozenset()

@@ -25,10 +25,11 @@ from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
 from letsencrypt.loop import Loop
-from letsencrypt.preflight_command import preflight_of
+from letsencrypt.preflight_command import preflight_of, resolver_of
 from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
 from letsencrypt.records import Permit
+from letsencrypt.recovery import Outside
 from letsencrypt.runner import Certbot, Outcome
 from letsencrypt.settings import Settings
 from letsencrypt.state_file import StateFile, let_go, state_folder
@@ -76,6 +77,7 @@ def wire(
             promise=promise,
             now=now,
             random=random,
+            looking=Outside(directory.url, resolver_of(settings), now),
             preflight=Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset),
             rehearse=rehearse if directory.url == PRODUCTION else None,
         )
