@@ -4,6 +4,7 @@ They are in certbot/_internal/auth_handler.py (_poll_authorizations) and acme/cl
 Where IMPATIENT_TIMEOUT says so many seconds, nobody waits longer for a server either; certbot's own limit is 45 s.
 """
 
+import importlib
 import os
 import socket
 import time
@@ -28,3 +29,6 @@ def _impatient_settimeout(self: socket.socket, value: float | None) -> None:
 
 if _LIMIT:
     socket.socket.settimeout = _impatient_settimeout  # type: ignore[assignment,method-assign]
+
+if "DEADLY" in os.environ:
+    importlib.import_module("deadly")
