@@ -56,7 +56,7 @@ down: compose ## Stop stack and demo; the stack's certificates stay
 	$(LIMIT) 180 docker compose down
 	$(LIMIT) 180 $(DEMO) down --volumes --remove-orphans
 
-check: toolbox ## Lint, types, unit and golden tests: seconds
+check: toolbox ## Format, lint, types, unit and golden tests: seconds
 	@$(LIMIT) 300 $(IN_TOOLBOX) make -j --output-sync=target lint shell-lint types unit-tests
 
 test: check ## Everything: check, then every ring against real binaries and containers

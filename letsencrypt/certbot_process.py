@@ -2,67 +2,33 @@
 
 certbot.main.main() may run once in a process: it replaces sys.excepthook, keeps locks and log files until exit and
 sets signal handlers. Its exit status is 1 for every failure and its words are made for people, so the outcome is
-taken from the class of the exception. Imports nothing of ours, so that it may be run by its path alone.
+taken from the class of the exception.
 """
 
-import argparse
-import functools
-import inspect
 import json
 import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import TextIO
 
 import requests
 from acme import errors as acme_errors
 from acme import messages
-from acme.client import ClientNetwork, ClientV2
 from certbot import errors, main
-from certbot._internal.auth_handler import AuthHandler
 
-PRIVATE = (
-    (ClientNetwork, "_check_response", ("response", "content_type")),
-    (AuthHandler, "_report_failed_authzrs", ("self", "failed_authzrs")),
+from letsencrypt.certbot_seams import (
+    OrderRefusedError,
+    Report,
+    UsageError,
+    error_type,
+    failure_of,
+    listen,
+    share_config_folder,
 )
-"""Private functions that are listened to, with the parameters they must have; without them less is known."""
-
-
-class UsageError(Exception):
-    """certbot's parser does not accept the command line; the message is argparse's."""
-
-
-class OrderRefusedError(Exception):
-    """certbot was about to order, which it must not this time; the message says why."""
-
-
-@dataclass
-class Report:
-    """What became of the run; the field names are the keys of the JSON line, where kind is called class."""
-
-    rc: int = 1
-    kind: str = "crash"
-    """One of: ok, usage, lock, authz, acme, network, certbot, budget, crash."""
-    code: str = ""
-    """The ACME error type without its prefix (RFC 8555 section 6.7), else the name of the exception's class."""
-    detail: str = ""
-    sub: list[dict[str, str]] = field(default_factory=list)
-    """Subproblems: identifier, type, detail (RFC 8555 section 6.7.1)."""
-    fails: list[dict[str, str]] = field(default_factory=list)
-    """Failed authorizations: identifier, type, detail (RFC 8555 section 8)."""
-    http: list[dict[str, Any]] = field(default_factory=list)
-    """Every answer of the CA that was an error: status, retry_after, url."""
-    ordered: bool = False
-    """Whether a certificate was ordered (RFC 8555 section 7.4), at least in this process's mind."""
-    finalized: bool = False
-    """Whether the certificate was asked for (RFC 8555 section 7.4), so that it may exist whatever came after."""
-    url: str = ""
-    """What of the CA was asked for last."""
-    secs: float = 0.0
 
 
 def run(arguments: Sequence[str], report: Report, note: Callable[[str], None], refusal: str = "") -> None:
@@ -72,7 +38,8 @@ def run(arguments: Sequence[str], report: Report, note: Callable[[str], None], r
     may prevent it. Where there is a *refusal*, nothing is ordered.
     """
     started = time.monotonic()
-    _listen(report, note, refusal)
+    listen(report, note, refusal)
+    share_config_folder(arguments)
     try:
         result = main.main(list(arguments))
         report.rc, report.kind = (0, "ok") if not result else (1, "certbot")
@@ -127,87 +94,9 @@ def _network_detail(report: Report, error: BaseException) -> str:
 
 
 def _describe_problem(report: Report, problem: messages.Error) -> None:
-    report.kind, report.code = "acme", _error_type(problem)
+    report.kind, report.code = "acme", error_type(problem)
     report.detail = problem.detail or problem.description or problem.typ
-    report.sub = [_failure(sub.identifier.value if sub.identifier else "", sub) for sub in problem.subproblems or ()]
-
-
-def _failure(identifier: str, problem: messages.Error) -> dict[str, str]:
-    return {"identifier": identifier, "type": _error_type(problem), "detail": problem.detail or ""}
-
-
-def _error_type(problem: messages.Error) -> str:
-    """Also of types that the acme library does not know, such as those newer than it."""
-    return str(problem.typ).rpartition(":")[2]
-
-
-def _listen(report: Report, note: Callable[[str], None], refusal: str) -> None:
-    """Have certbot tell *report* more than its exceptions do, for the rest of this process."""
-    for owner, name, parameters in PRIVATE:
-        function = getattr(owner, name, None)
-        if function is not None and tuple(inspect.signature(function).parameters) == parameters:
-            _LISTENERS[name](report)
-    _guard_orders(note, refusal)
-    _mark_finalization(note)
-    argparse.ArgumentParser.error = _refuse  # type: ignore[assignment,method-assign]  # documented to be overridden
-
-
-def _refuse(_parser: argparse.ArgumentParser, message: str) -> NoReturn:
-    raise UsageError(message)
-
-
-def _record_answers(report: Report) -> None:
-    check = ClientNetwork._check_response
-
-    def listen(response: requests.Response, content_type: str | None = None) -> requests.Response:
-        report.url = response.url
-        if not response.ok:
-            retry_after = response.headers.get("Retry-After")
-            report.http.append({"status": response.status_code, "retry_after": retry_after, "url": response.url})
-        return check(response, content_type)
-
-    ClientNetwork._check_response = staticmethod(listen)  # type: ignore[method-assign]
-
-
-def _record_authorizations(report: Report) -> None:
-    tell = AuthHandler._report_failed_authzrs
-
-    @functools.wraps(tell)
-    def listen(self: AuthHandler, failed_authzrs: list[messages.AuthorizationResource]) -> None:
-        for authorization in failed_authzrs:
-            name = authorization.body.identifier.value
-            problems = [challenge.error for challenge in authorization.body.challenges if challenge.error]
-            report.fails.extend(_failure(name, problem) for problem in problems)
-        tell(self, failed_authzrs)
-
-    AuthHandler._report_failed_authzrs = listen  # type: ignore[method-assign]
-
-
-_LISTENERS = {"_check_response": _record_answers, "_report_failed_authzrs": _record_authorizations}
-
-
-def _guard_orders(note: Callable[[str], None], refusal: str) -> None:
-    new_order = ClientV2.new_order
-
-    @functools.wraps(new_order)
-    def listen(self: ClientV2, *arguments: object, **more: object) -> messages.OrderResource:
-        if refusal:
-            raise OrderRefusedError(refusal)
-        note("ordered")
-        return new_order(self, *arguments, **more)  # type: ignore[arg-type]  # whatever its signature
-
-    ClientV2.new_order = listen  # type: ignore[method-assign]
-
-
-def _mark_finalization(note: Callable[[str], None]) -> None:
-    finalize = ClientV2.begin_finalization
-
-    @functools.wraps(finalize)
-    def listen(self: ClientV2, orderr: messages.OrderResource) -> messages.OrderResource:
-        note("finalized")
-        return finalize(self, orderr)
-
-    ClientV2.begin_finalization = listen  # type: ignore[method-assign]
+    report.sub = [failure_of(sub.identifier.value if sub.identifier else "", sub) for sub in problem.subproblems or ()]
 
 
 def _note(journal: str, word: str) -> None:

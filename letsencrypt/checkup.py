@@ -5,7 +5,6 @@ certificate under ``NAME-0001``, then ``NAME-0002``, and ends well each time (ce
 new_lineage), until the CA's rate limit is spent. So damage is mended or moved aside first.
 """
 
-import json
 import os
 import re
 import shutil
@@ -16,7 +15,9 @@ from pathlib import Path
 
 from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]  # what certbot reads the file with
 
-from letsencrypt.certonly import Directory, Folders
+from letsencrypt.accounts import Accounts
+from letsencrypt.adoption import better_second, take_over
+from letsencrypt.certonly import SERVERS_OF_OLD, Directory, Folders
 from letsencrypt.lineages import Lineage
 from letsencrypt.publish import QUARANTINE, read_pair
 from proxy_agent.daemon.errors import OperationalError
@@ -29,7 +30,6 @@ LEAST_FREE = 1024 * 1024
 """Bytes; a full volume loses each certificate right after it was issued."""
 
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
-_ACCOUNT_FILES = ("private_key.json", "regr.json", "meta.json")
 
 
 def free_bytes(folder: Path) -> int:
@@ -48,17 +48,31 @@ class Checkup:
     now: Callable[[], datetime]
     free: Callable[[Path], int] = free_bytes
 
-    def ready(self) -> list[str]:
-        """Make sure that a run can keep what it obtains; says what was moved aside, raises OperationalError."""
+    def ready(self, alone: bool = True) -> list[str]:
+        """Make sure that a run can keep what it obtains; says what was moved aside, raises OperationalError.
+
+        An account is only looked at while we are *alone*: a run that is under way may be writing it. The folders of
+        all lineages are made here, as two runs that find them missing would both make them.
+        """
         try:
             for folder in (self.folders.config, self.folders.work, self.folders.logs, self.folders.webroot):
                 folder.mkdir(parents=True, exist_ok=True)
-            within = (self.folders.config / name for name in ("accounts", "archive", "live", "renewal"))
+            within = [self.folders.config / name for name in ("accounts", "archive", "live", "renewal")]
+            for folder in within:
+                folder.mkdir(mode=0o700, exist_ok=True)
             self._check_ours((self.folders.config, *within), os.R_OK | os.W_OK | os.X_OK)
             self._check_space()
-            return [self._quarantine_account(account) for account in self._broken_accounts()]
+            return [self._quarantine_account(account) for account in self._accounts.broken()] if alone else []
         except OSError as error:
             raise OperationalError(f"Cannot use {error.filename}: {error.strerror}.") from error
+
+    def registered(self) -> bool:
+        """Whether there is an account."""
+        return self._accounts.are_registered
+
+    @property
+    def _accounts(self) -> Accounts:
+        return Accounts(self.folders.config, self.directory)
 
     def drop_account(self) -> list[str]:
         """Set aside an account that the CA does not know, so that a new one is registered: once a day at most."""
@@ -67,7 +81,7 @@ class Checkup:
         if any(stamp > yesterday for stamp in lately):
             return []
         try:
-            places = [(account.name, self._move(QUARANTINE, [account])) for account in self._accounts()]
+            places = [(account.name, self._move(QUARANTINE, [account])) for account in self._accounts.whole_or_not()]
         except OSError as error:
             raise OperationalError(f"Cannot set the ACME account aside: {error.strerror}.") from error
         return [
@@ -79,7 +93,7 @@ class Checkup:
     def before(self, lineage: Lineage) -> list[str]:
         """Mend *lineage* or move it aside; says what was done, raises OperationalError if that fails."""
         try:
-            return list(self._mend(lineage.name))
+            return list(self._mend(lineage))
         except OSError as error:
             raise OperationalError(f"Cannot mend the lineage {lineage.name}: {error.strerror}.") from error
 
@@ -115,25 +129,21 @@ class Checkup:
                     "a certificate could be issued and not kept; free some space."
                 )
 
-    def _broken_accounts(self) -> Iterator[Path]:
-        """Accounts whose files a crash left empty: certbot would fail on them for ever."""
-        return (each for each in self._accounts() if not all(_is_json_object(each / name) for name in _ACCOUNT_FILES))
-
-    def _accounts(self) -> list[Path]:
-        server = self.directory.url.partition("://")[2].partition("?")[0]
-        accounts = sorted((self.folders.config / "accounts" / server).glob("*/"))
-        return [account for account in accounts if not account.is_symlink()]
-
     def _quarantine_account(self, account: Path) -> str:
         place = self._move(QUARANTINE, [account])
         return f"The ACME account {account.name} could not be read and was moved to {place}; a new one is registered."
 
-    def _mend(self, name: str) -> Iterator[str]:
+    def _mend(self, lineage: Lineage) -> Iterator[str]:
+        name = lineage.name
         archived = (self.folders.config / "archive" / name).glob("*")
         self._check_ours((self.folders.config / "renewal" / f"{name}.conf", *archived), os.R_OK)
         for each in filter(self._is_foreign, (name, *self._strays(name))):
             place = self._move(ELSEWHERE, self._parts(each))
             yield f"The lineage {each} came from another ACME server than {self.directory.host}: moved to {place}."
+        if second := better_second(self.folders.config, lineage, self._strays(name), self.now()):
+            self._move(QUARANTINE, self._parts(name))
+            take_over(self.folders.config, second, name)
+            yield f"The lineage {second} holds what {name} lacks, and goes on under that name."
         if (fault := self._fault(name)) and self._relink(name):
             yield f"The lineage {name} was mended: {fault}."
         if fault := self._fault(name):
@@ -160,7 +170,7 @@ class Checkup:
         conf = self._read_conf(name) or {}
         parameters = conf.get("renewalparams")
         server = parameters.get("server") if isinstance(parameters, dict) else None
-        return server is not None and server != self.directory.url
+        return server is not None and SERVERS_OF_OLD.get(server, server) != self.directory.url
 
     def _read_conf(self, name: str) -> ConfigObj | None:
         try:
@@ -189,9 +199,13 @@ class Checkup:
     def _conf_is_sound(self, name: str) -> bool:
         conf = self._read_conf(name)
         config = self.folders.config
-        wanted = {"archive_dir": config / "archive" / name}
-        wanted |= {kind: config / "live" / name / f"{kind}.pem" for kind in KINDS}
-        return conf is not None and all(conf.get(key) == str(path) for key, path in wanted.items())
+        live = {kind: str(config / "live" / name / f"{kind}.pem") for kind in KINDS}
+        archive = str(config / "archive" / name)  # which the oldest versions do not say
+        return (
+            conf is not None
+            and conf.get("archive_dir", archive) == archive
+            and all(conf.get(kind) == path for kind, path in live.items())
+        )
 
     def _archived(self, name: str, kind: str, version: int) -> Path:
         return self.folders.config / "archive" / name / f"{kind}{version}.pem"
@@ -243,10 +257,3 @@ class Checkup:
             target.parent.mkdir(parents=True, exist_ok=True)
             part.rename(target)
         return place
-
-
-def _is_json_object(path: Path) -> bool:
-    try:
-        return isinstance(json.loads(path.read_bytes()), dict)
-    except (OSError, ValueError):
-        return False

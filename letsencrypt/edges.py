@@ -3,14 +3,17 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from letsencrypt.lineages import Lineage
-from letsencrypt.preflight_gate import Clearance, cleared
-from letsencrypt.records import Keeper, Permit
+from letsencrypt.preflight_gate import Clearance, cleared, untold
+from letsencrypt.records import Permit
 from letsencrypt.recovery import Looking, Nowhere
 from letsencrypt.runner import Outcome
+from letsencrypt.state import Keeper
 from proxy_agent.tls.bundle import Bundle
+
+T = TypeVar("T")
 
 
 class CertbotRunner(Protocol):
@@ -24,8 +27,12 @@ class CertbotRunner(Protocol):
 class Checkup(Protocol):
     """checkup.Checkup."""
 
-    def ready(self) -> Sequence[str]:
+    def ready(self, alone: bool = True, /) -> Sequence[str]:
         """Make sure that a run can keep what it obtains; what was mended, or OperationalError."""
+        ...
+
+    def registered(self) -> bool:
+        """Whether there is an account."""
         ...
 
     def drop_account(self) -> Sequence[str]:
@@ -56,8 +63,20 @@ class Publisher(Protocol):
 class LoadBalancer(Protocol):
     """loadbalancer.LoadBalancer."""
 
-    def wait(self) -> bool:
-        """Wait until challenges come through; False if they still do not."""
+    def wait(self, patient: bool = True, /) -> bool:
+        """Wait until challenges come through, or only look; False if they still do not."""
+        ...
+
+
+class Crew(Protocol):
+    """crew.Crew."""
+
+    def start(self, work: Callable[[], T], then: Callable[[T], None], /) -> None:
+        """Do *work* aside."""
+        ...
+
+    def conclude(self, patience: float = 0.0, /) -> bool:
+        """Hand what ended to its *then*; whether anything did."""
         ...
 
 
@@ -79,6 +98,7 @@ class Edges:
     publisher: Publisher
     load_balancer: LoadBalancer
     sleep: Sleep
+    crew: Crew
     keeper: Keeper
     configuration: Callable[[Lineage], str]
     """A digest of all that certbot is asked for a lineage."""
@@ -91,4 +111,6 @@ class Edges:
     looking: Looking = field(default_factory=Nowhere)
     """What shows, while all wait, that a fault of the CA or of DNS has passed."""
     preflight: Callable[[Lineage, Bundle | None, datetime], Clearance] = cleared
-    """What to order of a lineage, of which so much is held, after a look at its names; says what it thinks of them."""
+    """What to order of a lineage, of which so much is held, after a look at its names; done aside."""
+    tell: Callable[[Lineage, Clearance], None] = untold
+    """Says what was seen in that look."""

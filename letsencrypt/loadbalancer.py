@@ -54,15 +54,15 @@ class LoadBalancer:
         self._waiting_for: str | None = ""
         self._preamble = b""
 
-    def wait(self) -> bool:
-        """Wait until a token comes back; False after some time, or at once when we have to stop.
+    def wait(self, patient: bool = True) -> bool:
+        """Wait until a token comes back; False after some time, or at once when we have to stop or are not *patient*.
 
         However often this is called, what is waited for is said once and again when the reason changes, and that the
         way is open is said once and again after a wait. An open port proves nothing: the load balancer listens before
         it knows where challenges go.
         """
         retrying = Retrying(
-            stop=stop_after_attempt(_ATTEMPTS),
+            stop=stop_after_attempt(_ATTEMPTS if patient else 1),
             wait=wait_exponential(multiplier=_FIRST_PAUSE, max=_LONGEST_PAUSE),
             retry=retry_if_exception_type(NotThrough),
             sleep=self._pause,

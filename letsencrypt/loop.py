@@ -1,12 +1,13 @@
-"""The loop: one issuer for each ACME server, one after another, whenever something is due or wanted anew."""
+"""The loop: one issuer for each ACME server, whenever something is due or wanted anew, or certbot is done."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from letsencrypt.certonly import Directory
 from letsencrypt.control import Order, Verb
+from letsencrypt.crew import RING
 from letsencrypt.discovery import Lineages
 from letsencrypt.issuer import RESYNC, Issuer, Report
 
@@ -43,7 +44,7 @@ class Inbox(Protocol):
 
 
 class Loop:
-    """Has every lineage looked after that is wanted, in one queue: certbot is made for one run at a time."""
+    """Has every lineage looked after that is wanted; what takes long goes on beside it, and rings when it ends."""
 
     def __init__(
         self,
@@ -66,32 +67,42 @@ class Loop:
         self._forget = forget
         self._issuers: dict[Directory, Issuer] = {}
         self._lineages: Lineages = {}
+        self._held_back: tuple[Order, ...] = ()
+        """Wishes about lineages that have an attempt under way."""
 
     def run(self) -> None:
-        """Cycle until stopped; a run of certbot that is under way is waited for. SIGHUP: try all again now."""
+        """Cycle until stopped; runs of certbot that are under way are waited for. SIGHUP: try all again now."""
         while not self._sleep.stopping:
             report = self.cycle()
             self._promise(report.pause)
             if "SIGHUP" in self._rest(report.pause):
                 for issuer in self._issuers.values():
                     issuer.retry_now()
+        self.settle()
+
+    def settle(self) -> Report:
+        """Wait until nothing is under way; what came of it."""
+        return _sum([issuer.settle() for issuer in self._issuers.values()])
 
     def cycle(self) -> Report:
-        """See what is wanted, and look after all of it once."""
+        """See what is wanted, and begin to look after all of it that is due."""
         self._lineages = self._wanted()
         for directory in self._lineages:
             if directory not in self._issuers:
                 self._issuers[directory] = self._issuer_of(directory)
         for directory, issuer in self._issuers.items():
             issuer.want(self._lineages.get(directory, ()))
-        for order in self._inbox.take():
-            log.info("%s", self._obey(order))
+        orders = (*self._held_back, *self._inbox.take())
+        self._held_back = tuple(order for order in orders if self._is_busy(order.name))
+        for order in orders:
+            if order not in self._held_back:
+                log.info("%s", self._obey(order))
         reports = [issuer.cycle() for issuer in self._issuers.values()]
         self._tidy()
-        return Report(
-            tuple(sentence for report in reports for sentence in report.sentences),
-            min((report.pause for report in reports), default=RESYNC),
-        )
+        return _sum(reports)
+
+    def _is_busy(self, name: str) -> bool:
+        return any(name in issuer.under_way for issuer in self._issuers.values())
 
     def _obey(self, order: Order) -> str:
         """What became of the operator's wish, in a sentence."""
@@ -107,15 +118,35 @@ class Loop:
         return sentence
 
     def _rest(self, pause: timedelta) -> frozenset[str]:
-        """Sleep for *pause*, until rung, or until something else is wanted than before; the reasons of a ring."""
+        """Sleep for *pause*, until rung, or until something else is wanted than before; the reasons of a ring.
+
+        What ends meanwhile is concluded, and its place given to another.
+        """
         end = self._now() + pause
-        while not self._sleep.stopping and not self._inbox.is_waiting and self._wanted() == self._lineages:
+        while not self._sleep.stopping and not self._has_wish and self._wanted() == self._lineages:
             left = end - self._now()
             if left <= timedelta():
                 break
-            if reasons := self._sleep.wait(min(left, POLL).total_seconds()):
+            reasons = self._sleep.wait(min(left, POLL).total_seconds())
+            if reasons - {RING}:
                 return reasons
+            if reasons or any(issuer.under_way for issuer in self._issuers.values()):
+                pause = _sum([issuer.advance() for issuer in self._issuers.values()]).pause
+                self._promise(pause)
+                end = min(end, self._now() + pause)
             looks = [issuer.look_again() for issuer in self._issuers.values()]
             if any(looks):
                 break
         return frozenset()
+
+    @property
+    def _has_wish(self) -> bool:
+        return self._inbox.is_waiting or any(not self._is_busy(order.name) for order in self._held_back)
+
+
+def _sum(reports: Collection[Report]) -> Report:
+    """Of all issuers."""
+    return Report(
+        tuple(sentence for report in reports for sentence in report.sentences),
+        min((report.pause for report in reports), default=RESYNC),
+    )

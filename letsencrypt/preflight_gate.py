@@ -49,6 +49,10 @@ def cleared(lineage: Lineage, _held: Bundle | None, _now: datetime) -> Clearance
     return Clearance(lineage)
 
 
+def untold(_lineage: Lineage, _clearance: Clearance) -> None:
+    """Where there is nothing to say."""
+
+
 def decide(
     lineage: Lineage, verdicts: Sequence[Verdict], held: Bundle | None, now: datetime, subset_allowed: bool
 ) -> Clearance:
@@ -89,23 +93,25 @@ class Gate:
         self._notices = Notices(log)
 
     def __call__(self, lineage: Lineage, held: Bundle | None, now: datetime) -> Clearance:
-        """Look at the names of *lineage*, and decide; takes at most ten seconds."""
+        """Look at the names of *lineage*, and decide; takes at most ten seconds. From any thread: says nothing."""
         if self._mode == "off":
             return Clearance(lineage)
         verdicts = self._preflight.look(lineage.identifiers)
         # Who wants it: discovered containers, or DOMAINS, which has no services.
         subset_allowed = bool(lineage.services) if self._allow_subset is None else self._allow_subset
-        clearance = Clearance(lineage, verdicts)
         if self._mode == "strict":
-            clearance = decide(lineage, verdicts, held, now, subset_allowed)
-        self._tell(lineage, clearance)
-        return clearance
+            return decide(lineage, verdicts, held, now, subset_allowed)
+        return Clearance(lineage, verdicts)
 
-    def _tell(self, lineage: Lineage, clearance: Clearance) -> None:
-        """That the CA cannot be used is left to the run, which meets it for all lineages and has more to say.
+    def tell(self, lineage: Lineage, clearance: Clearance) -> None:
+        """Say what a look showed, where that is news.
+
+        That the CA cannot be used is left to the run, which meets it for all lineages and has more to say.
 
         While DNS fails, nothing is known of names, so nothing about them is new.
         """
+        if self._mode == "off":
+            return
         names = {str(name) for name in lineage.identifiers}
         general = [verdict.sentence for verdict in clearance.verdicts if verdict.name in (DNS, CLOCK)]
         doubts = [v.sentence for v in clearance.verdicts if v.kind is Kind.DOUBTFUL and v.name in names]

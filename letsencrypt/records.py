@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
 
 from letsencrypt.budget import ELSEWHERE, WEEK, Limits, Plan, Spent, refusal, scopes_of, spent_scopes
 from letsencrypt.lineages import Lineage
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
-from letsencrypt.state import Interrupted, Record, State
+from letsencrypt.state import Keeper, Record, State
 from letsencrypt.timetable import Ask, Standing, Timetable
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.log import Notices
@@ -24,34 +23,6 @@ log = logging.getLogger(__name__)
 
 _INTERRUPTED = "the container was stopped hard in the middle of an order"
 _FORGOTTEN = "what was tried before is not known"
-
-
-class Keeper(Protocol):
-    """state_file.StateFile."""
-
-    def load(self, now: datetime, /) -> tuple[State | None, str]:
-        """What was saved, and a sentence if that is of no use; OperationalError if that cannot be told."""
-        ...
-
-    def lost(self, now: datetime, /) -> tuple[datetime, ...]:
-        """When the state was lost."""
-        ...
-
-    def save(self, state: State, /) -> None:
-        """Write it; OperationalError."""
-        ...
-
-    def begin(self, name: str, now: datetime, /) -> Path:
-        """A journal for a run; OperationalError."""
-        ...
-
-    def end(self, name: str, /) -> None:
-        """Remove it."""
-        ...
-
-    def interrupted(self, now: datetime, /) -> Mapping[str, Interrupted]:
-        """The runs whose journals were left."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -68,6 +39,8 @@ class Permit:
     """When that is over, where it is known."""
     renewal: bool = False
     """Whether there is a certificate for exactly these names already."""
+    ask_anew: bool = False
+    """Whether something came between the CA's last advice to renew and the renewal, perhaps."""
 
 
 class Records:
@@ -93,6 +66,9 @@ class Records:
         self._lost: tuple[datetime, ...] = ()
         self._last_runs: dict[str, datetime] = {}
         self._by_operator: set[str] = set()
+        self._cut_short: set[str] = set()
+        """Whose last run was killed before it ordered."""
+        self._under_way: dict[str, Spent] = {}
         self._unread = ""
         self._load()
 
@@ -115,10 +91,18 @@ class Records:
         self._kept.pop(name, None)
         self._last_runs.pop(name, None)
 
-    def permit(self, lineage: Lineage, held: Bundle | None) -> Permit:
-        """What a run for *lineage* may do, of which certbot holds *held*; notes that it begins."""
+    def permit(self, lineage: Lineage, held: Bundle | None) -> Permit | None:
+        """What a run for *lineage* may do, of which certbot holds *held*; notes that it begins.
+
+        None: that is not known before another run ends, as the two may cross a limit together. Alone, none waits.
+        """
         now = self._now()
         renewal = held is not None and held.identifiers == frozenset(lineage.identifiers)
+        lifetime = held.not_after - held.not_before if held is not None and renewal else None
+        plan = Plan(_names(lineage), renewal, lifetime, lineage.name in self._by_operator)
+        refused = refusal(plan, self._spent, self._lost, self._limits, now)
+        if not refused and refusal(plan, (*self._spent, *self._under_way.values()), self._lost, self._limits, now):
+            return None
         self._last_runs[lineage.name] = now
         try:
             if self._unread:
@@ -129,15 +113,21 @@ class Records:
             journal = self._keeper.begin(lineage.name, now)
         except OperationalError as error:
             return Permit(refusal=str(error).removesuffix("."), failure=Failure.STORAGE, renewal=renewal)
-        lifetime = held.not_after - held.not_before if held is not None and renewal else None
-        plan = Plan(_names(lineage), renewal, lifetime, lineage.name in self._by_operator)
-        if refused := refusal(plan, self._spent, self._lost, self._limits, now):
+        if refused:
             return Permit(journal, refused.reason, Failure.BUDGET, refused.until, renewal)
-        return Permit(journal, renewal=renewal)
+        # Until it ends, it counts as all that it may come to.
+        self._under_way[lineage.name] = Spent(
+            time=now, names=plan.names, failed=plan.names, issued=True, renewal=renewal
+        )
+        failed = self.timetable.standing(lineage.name).failure or self.timetable.directory.failure
+        ask_anew = failed is not None or lineage.name in self._by_operator | self._cut_short
+        return Permit(journal, renewal=renewal, ask_anew=ask_anew)
 
     def spend(self, lineage: Lineage, permit: Permit, outcome: Outcome) -> None:
         """Count what the run with *permit* did."""
         self._by_operator.discard(lineage.name)
+        self._cut_short.discard(lineage.name)
+        self._under_way.pop(lineage.name, None)
         if not outcome.ordered:
             return
         names = _names(lineage)
@@ -149,11 +139,13 @@ class Records:
             Spent(time=self._now(), names=names, failed=failed, issued=outcome.finalized, renewal=permit.renewal)
         )
 
-    def failed(self, lineage: Lineage, failure: Failure, reason: str, outcome: Outcome) -> Standing:
+    def failed(
+        self, lineage: Lineage, failure: Failure, reason: str, outcome: Outcome, since: int | None = None
+    ) -> Standing:
         """Put *lineage* off; where it stands then."""
         is_limit = failure is Failure.RATE_LIMITED and outcome.retry_after is not None
         scopes = spent_scopes(outcome.detail, _names(lineage)) if is_limit else ()
-        return self.timetable.failed(lineage.name, failure, reason, outcome.retry_after, scopes)
+        return self.timetable.failed(lineage.name, failure, reason, outcome.retry_after, scopes, since)
 
     def finish(self, name: str) -> None:
         """The run for *name* ended, and all that came of it was told: keep it, then drop the journal."""
@@ -203,6 +195,7 @@ class Records:
         runs = self._keeper.interrupted(now)
         for name, run in runs.items():
             if not run.ordered:
+                self._cut_short.add(name)
                 continue
             names = self._kept[name].names if name in self._kept else (name,)
             self._count(Spent(time=run.begun, names=names, failed=() if run.finalized else names, issued=run.finalized))

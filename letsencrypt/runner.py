@@ -26,7 +26,8 @@ TIME_LIMIT = timedelta(minutes=5)
 GRACE = timedelta(seconds=10)
 """From SIGTERM, on which certbot removes its challenges, to SIGKILL."""
 
-COMMAND = (sys.executable, "-P", str(Path(__file__).with_name("certbot_process.py")))
+COMMAND = (sys.executable, "-P", "-m", "letsencrypt.certbot_process")
+_ROOT = str(Path(__file__).parents[1])
 _LONGEST_DETAIL = 600
 
 
@@ -93,7 +94,7 @@ def plain(text: str) -> str:
 
 
 class Certbot:
-    """Runs certbot, one at a time, each in its own session, so that signals to us do not reach it."""
+    """Runs certbot, from any thread, each in its own session, so that signals to us do not reach it."""
 
     def __init__(
         self,
@@ -102,10 +103,7 @@ class Certbot:
         grace: timedelta = GRACE,
         command: Sequence[str] = COMMAND,
     ) -> None:
-        self._now = now
-        self._command = command
-        self._limit = limit
-        self._grace = grace
+        self._now, self._command, self._limit, self._grace = now, command, limit, grace
 
     def run(
         self, arguments: Sequence[str], temporary_folder: Path, journal: Path | None = None, refusal: str = ""
@@ -122,6 +120,7 @@ class Certbot:
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH"))))},
         )
         order = json.dumps(
             {

@@ -104,6 +104,15 @@ class Settings(environment.Settings):
         description="How often certbot looks whether the CA advises to renew; a little less each time, at random.",
         json_schema_extra={"accepts": "a length of time such as 12h, at least 1m", "default_text": "12h"},
     )
+    concurrency: Annotated[int, Field(ge=1, le=32)] = Field(
+        alias="CONCURRENCY",
+        default=4,
+        description=(
+            "How many certificates of one CA are worked on at a time, so that one that hangs holds up no other. "
+            "More only helps to get many new ones at once; each takes 20 MB of memory meanwhile."
+        ),
+        json_schema_extra={"accepts": "1 to 32", "default_text": "4"},
+    )
     preflight: Mode = Field(
         alias="PREFLIGHT",
         default="strict",

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
@@ -51,6 +52,34 @@ class Interrupted:
     ordered: bool
     finalized: bool
     """Whether a certificate may have been issued."""
+
+
+class Keeper(Protocol):
+    """state_file.StateFile."""
+
+    def load(self, now: datetime, /) -> tuple[State | None, str]:
+        """What was saved, and a sentence if that is of no use; OperationalError if that cannot be told."""
+        ...
+
+    def lost(self, now: datetime, /) -> tuple[datetime, ...]:
+        """When the state was lost."""
+        ...
+
+    def save(self, state: State, /) -> None:
+        """Write it; OperationalError."""
+        ...
+
+    def begin(self, name: str, now: datetime, /) -> Path:
+        """A journal for a run; OperationalError."""
+        ...
+
+    def end(self, name: str, /) -> None:
+        """Remove it."""
+        ...
+
+    def interrupted(self, now: datetime, /) -> Mapping[str, Interrupted]:
+        """The runs whose journals were left."""
+        ...
 
 
 def parse_state(content: bytes) -> State:

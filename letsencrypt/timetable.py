@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from letsencrypt.schedule import AT_THE_CAS_WORD, FREE, OF_DIRECTORY, Failure, next_attempt, next_look
+from letsencrypt.schedule import (
+    AT_THE_CAS_WORD,
+    FREE,
+    LONGEST_RETRY_AFTER,
+    OF_DIRECTORY,
+    Failure,
+    next_attempt,
+    next_look,
+)
 
 _DAY = timedelta(days=1)
 _SOON = timedelta(seconds=30)
@@ -69,6 +77,8 @@ class Timetable:
         self.asks: dict[str, Ask] = {}
         self.scopes: dict[str, datetime] = {}
         """Rate limits that are spent, and until when."""
+        self.setbacks = 0
+        """How often all were held up so far; an attempt remembers what that was when it began."""
 
     def restore(
         self, lineages: Mapping[str, Standing], directory: Standing | None, scopes: dict[str, datetime]
@@ -106,6 +116,15 @@ class Timetable:
         self.directory = self._sane(self.directory)
         return self.directory.not_before > self._now()
 
+    def is_behind(self, since: int | None) -> bool:
+        """Whether an attempt began before something held up all: then its end says nothing new about that."""
+        return since is not None and since != self.setbacks
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether nobody is held up any more, but nobody came through either since all were."""
+        return self.directory.failure is not None and not self.held_up
+
     @property
     def unreachable(self) -> bool:
         """Whether the CA gave no answer, or none but that it is busy, when it was last asked."""
@@ -128,11 +147,12 @@ class Timetable:
         moments = [self.standing(name).not_before, *(self.scopes[scope] for scope in limits if scope in self.scopes)]
         return max(moments)
 
-    def well(self, name: str, interval: timedelta) -> None:
+    def well(self, name: str, interval: timedelta, since: int | None = None) -> None:
         """*name* is as it should be, and the directory answered."""
         now = self._now()
         moment = next_look(now, interval, self._random)
-        self.directory = Standing(not_before=now)
+        if not self.is_behind(since):
+            self.directory = Standing(not_before=now)
         self.lineages[name] = Standing(not_before=moment, pause=moment - now)
 
     def failed(
@@ -142,16 +162,23 @@ class Timetable:
         reason: str,
         retry_after: timedelta | None = None,
         scopes: Iterable[str] = (),
+        since: int | None = None,
     ) -> Standing:
         """Put *name* off after a failure, or all where all would meet the same; where that stands now.
 
         *scopes* are what a rate limit is about: everybody whose order would count in one of them waits, too.
+        Attempts under way together that meet the same are one failure of the directory: *since* tells them, by the
+        setbacks that there were when they began. What the CA then asks for still counts.
         """
         limits = frozenset(scopes)
         if failure in OF_DIRECTORY or ACCOUNT_SCOPE in limits:
-            self.directory = self._put_off(self.directory, failure, reason, retry_after)
+            if self.is_behind(since):
+                self.directory = self._at_the_earliest(self.directory, retry_after)
+            else:
+                self.directory = self._put_off(self.directory, failure, reason, retry_after)
+                self.setbacks += 1
             return self.directory
-        if failure is not Failure.PREFLIGHT:
+        if failure is not Failure.PREFLIGHT and not self.is_behind(since):
             self.directory = Standing(not_before=self._now())
         self.lineages[name] = self._put_off(self.standing(name), failure, reason, retry_after)
         self.scopes |= dict.fromkeys(limits, self.lineages[name].not_before)
@@ -200,6 +227,14 @@ class Timetable:
         """With a clock that was set back, nobody waits longer than the pause was meant to be."""
         latest = self._now() + standing.pause
         return standing.at(latest) if standing.not_before > latest else standing
+
+    def _at_the_earliest(self, standing: Standing, retry_after: timedelta | None) -> Standing:
+        """*standing*, which waits at least as long as the CA asked one more time."""
+        now = self._now()
+        moment = now + min(retry_after or timedelta(), LONGEST_RETRY_AFTER)
+        if standing.failure is None or moment <= standing.not_before:
+            return standing
+        return standing.model_copy(update={"not_before": moment, "pause": moment - now, "by_ca": True})
 
     def _put_off(self, standing: Standing, failure: Failure, reason: str, retry_after: timedelta | None) -> Standing:
         failed = standing.failed(failure, reason)

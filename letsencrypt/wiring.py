@@ -1,10 +1,13 @@
 """The parts of the letsencrypt container, each fitted to what it needs."""
 
+import contextlib
 import hashlib
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from letsencrypt.advice import prepare_advice
 from letsencrypt.budget import limits_of
 from letsencrypt.certonly import (
     PRODUCTION,
@@ -17,6 +20,7 @@ from letsencrypt.certonly import (
 )
 from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
+from letsencrypt.crew import Crew
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import Edges
 from letsencrypt.health import Heartbeat
@@ -25,6 +29,7 @@ from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
 from letsencrypt.loop import Loop
+from letsencrypt.places import Places
 from letsencrypt.preflight_command import preflight_of, resolver_of
 from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
@@ -46,11 +51,13 @@ def wire(
     load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
     promise = Heartbeat(settings.heartbeat).promise
     certbot = Certbot(now)
+    rehearse = _rehearsals(settings, certbot, now)
 
     def issuer_of(directory: Directory) -> Issuer:
         config = directory.config_folder(settings.letsencrypt_folder)
         work = settings.run_folder / "work" / config.name
         folders = Folders(config, work, config / "logs", settings.webroot)
+        places = Places(folders)
         options = replace(settings.options, directory=directory)
         names = frozenset(lineage.name for lineage in settings.domains.lineages)
 
@@ -58,30 +65,30 @@ def wire(
             return arguments(lineage, options, folders, settings.email)
 
         def run_certbot(lineage: Lineage, permit: Permit) -> Outcome:
-            return certbot.run(words(lineage), work, permit.journal, permit.refusal)
+            with places.taken() as here:
+                prepare_advice(config, lineage.name, permit.ask_anew)
+                command = arguments(lineage, options, here, settings.email)
+                return certbot.run(command, here.work, permit.journal, permit.refusal)
 
-        def rehearse(lineage: Lineage) -> Outcome:
-            aside = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
-            elsewhere = replace(options, directory=Directory(STAGING))
-            aside.work.mkdir(parents=True, exist_ok=True)
-            return certbot.run(rehearsal(lineage, elsewhere, aside, settings.email), aside.work)
-
+        gate = Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset)
         edges = Edges(
             certbot=run_certbot,
             checkup=Checkup(folders, directory, names, now),
             publisher=Publisher(config, settings.certs_folder, now),
             load_balancer=load_balancer,
             sleep=wakeup,
+            crew=Crew(wakeup.ring),
             keeper=StateFile(state_folder(directory, settings.letsencrypt_folder)),
             configuration=lambda lineage: digest(words(lineage)),
             promise=promise,
             now=now,
             random=random,
             looking=Outside(directory.url, resolver_of(settings), now),
-            preflight=Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset),
+            preflight=gate,
+            tell=gate.tell,
             rehearse=rehearse if directory.url == PRODUCTION else None,
         )
-        return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory))
+        return Issuer(directory.host, settings.renewal_interval, edges, limits_of(directory), settings.concurrency)
 
     let_go(settings.letsencrypt_folder)
     return ChallengeServer(challenges, settings.challenge_port), _loop(settings, issuer_of, wakeup, now)
@@ -103,6 +110,23 @@ def _loop(
         Control(settings.control_folder),
         leftovers.forget,
     )
+
+
+def _rehearsals(settings: Settings, certbot: Certbot, now: Callable[[], datetime]) -> Callable[[Lineage], Outcome]:
+    """Has names validated by the staging server; from any thread."""
+    folders = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
+    options = replace(settings.options, directory=Directory(STAGING))
+    places = Places(folders)
+    checkup = Checkup(folders, options.directory, (), now)
+    first = threading.Lock()
+
+    def rehearse(lineage: Lineage) -> Outcome:
+        # Who finds no account registers one, so no two may look for it at a time.
+        alone = contextlib.nullcontext() if checkup.registered() else first
+        with alone, places.taken() as here:
+            return certbot.run(rehearsal(lineage, options, here, settings.email), here.work)
+
+    return rehearse
 
 
 def digest(words: Iterable[str]) -> str:

@@ -174,8 +174,8 @@ def _network(text: str) -> Network:
 def parse_resolvers(text: object) -> tuple[HostPort, ...]:
     """DNS servers: addresses, with a port where it is not 53, separated by blanks; raises ValueError.
 
-    >>> str(parse_resolvers("192.0.2.53")[0])
-    '192.0.2.53:53'
+    >>> [str(server) for server in parse_resolvers("192.0.2.53 [2001:db8::53]:5353")]
+    ['192.0.2.53:53', '2001:db8::53:5353']
     """
     found = tuple(parse_host_port(item, 53) for item in str(text).replace(",", " ").split())
     if not 0 < len(found) <= _MOST_ITEMS or any(not is_address(each.host) for each in found):

@@ -11,7 +11,8 @@ _WITHIN = 10
 def answer_to(text: str, uri: str, port: int, context: ssl.SSLContext | None = None) -> str:
     """What comes back for *text* from *uri*, asked for at *port* of this host.
 
-    Not by the library's threads: in Python 3.13.5 one that waits in TLS may keep another one from sending.
+    Not by the library's client with threads, which reads and writes a TLS connection in two of them: on a busy machine
+    it did not see some answers that HAProxy had sent.
     """
 
     async def exchange() -> str:

@@ -33,6 +33,23 @@ def files_end_after(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+class Patient:
+    """A loop that is waited for."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+
+    def cycle(self) -> Report:
+        """Look at everything once, until all that is due was attempted; the pause is the one after that."""
+        begun = self._loop.cycle()
+        settled = self._loop.settle()
+        return Report(begun.sentences + settled.sentences, settled.pause)
+
+    def run(self) -> None:
+        """As long as it is not stopped."""
+        self._loop.run()
+
+
 class Container:
     """What is mounted into it, and ways to start it; only one at a time, as the challenge port is one."""
 
@@ -70,12 +87,12 @@ class Container:
         }
 
     @contextlib.contextmanager
-    def started(self, domains: str, options: str) -> Iterator[Loop]:
+    def started(self, domains: str, options: str) -> Iterator[Patient]:
         """The loop of a container that just started, with its challenge server answering."""
         server, loop = wire(load(self.environ(domains, options)), self.wakeup(), self.now, lambda: 0.0)
         server.start()
         try:
-            yield loop
+            yield Patient(loop)
         finally:
             server.stop()
 

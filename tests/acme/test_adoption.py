@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from letsencrypt.control import Verb
 from tests.acme.container import Container
 from tests.acme.pebble import Authority
 
@@ -104,6 +105,12 @@ class Volume:
         (self.config / "renewal" / f"{new}.conf").write_text(text)
         conf.unlink()
 
+    def renew(self, *options: str) -> None:
+        """As the CA advises, and the operator wants it at once."""
+        self.authority.advise_renewal_now(self.container.published(NAME).pem)
+        self.container.ask(Verb.RETRY, NAME)
+        self.container.cycle(NAME, self.authority, *options)
+
     def serial(self, name: str) -> bytes:
         """Of what certbot holds under *name*: the leaf itself."""
         return (self.config / "live" / name / "cert.pem").read_bytes()
@@ -132,8 +139,7 @@ def test_renewal_files_of_old_versions(volume: Volume, style: str) -> None:
     volume.write_conf(CONFS[style])
     takes_over(volume, volume.serial(NAME))
     first = volume.container.published(NAME)
-    volume.authority.advise_renewal_now(first.pem)
-    volume.container.cycle(NAME, volume.authority)
+    volume.renew()
     assert volume.container.published(NAME).serial != first.serial
     assert volume.container.lineages(volume.authority) == {NAME}
 
@@ -142,8 +148,7 @@ def test_an_rsa_key_and_several_versions(volume: Volume) -> None:
     """The newest of the versions in the archive is published, and a key of another type is no reason to order."""
     volume.fill("--key-type", "rsa")
     volume.container.cycle(NAME, volume.authority, "--key-type", "rsa")
-    volume.authority.advise_renewal_now(volume.container.published(NAME).pem)
-    volume.container.cycle(NAME, volume.authority, "--key-type", "rsa")
+    volume.renew("--key-type", "rsa")
     assert (volume.config / "archive" / NAME / "cert2.pem").exists()
     volume.forget_us()
     volume.write_conf(CONFS["webroot-0.31"])
@@ -185,6 +190,5 @@ def test_a_second_lineage_that_is_the_real_one(volume: Volume, layout: Callable[
     takes_over(volume, leaf)
     assert not list(volume.config.glob(f"*/{NAME}-0001*"))
     first = volume.container.published(NAME)
-    volume.authority.advise_renewal_now(first.pem)
-    volume.container.cycle(NAME, volume.authority)
+    volume.renew()
     assert volume.container.published(NAME).serial != first.serial

@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from letsencrypt.loop import Loop
 from letsencrypt.schedule import Failure
 from letsencrypt.timetable import Standing
-from tests.acme.container import Container
+from tests.acme.container import Container, Patient
 from tests.acme.fault_proxy import Endpoint, Fault, FaultProxy, Mode
 from tests.acme.pace import Pace
 from tests.acme.pebble import PROFILES, Authorities, Dns
@@ -112,12 +111,12 @@ class Trial:
         """Whether there is a certificate."""
         return (self.container.certs / f"{NAME}.pem").exists()
 
-    def pass_time(self, loop: Loop, at_most: timedelta) -> None:
+    def pass_time(self, loop: Patient, at_most: timedelta) -> None:
         """Let the loop run, until there is a certificate."""
         self.pace.stop_when(self.is_issued, at_most)
         loop.run()
 
-    def issue_in_time(self, loop: Loop, plan: Plan, standing: Standing) -> None:
+    def issue_in_time(self, loop: Patient, plan: Plan, standing: Standing) -> None:
         """Assert that the next try, after the fault has ended, comes in its time, and obtains the certificate."""
         ended = self.pace.now()
         if plan.heals:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from letsencrypt import certbot_process
+from letsencrypt import certbot_seams
 from tests.acme.container import Container
 from tests.acme.pebble import LOOPBACK, Authority, daemon
 from tests.ports import free_port
@@ -79,7 +79,8 @@ def test_a_stop_lets_the_running_certbot_finish_and_starts_no_other(container: C
     """SIGTERM in the middle of a run: that certificate is finished and published, the next one is not begun."""
     challenges = container.run / "webroot/.well-known/acme-challenge"
     options = f"--server {authority.directory}"
-    with running(container, "one.example; two.example", options, PYTHONPATH="") as program:
+    alone = {"PYTHONPATH": "", "CONCURRENCY": "1"}
+    with running(container, "one.example; two.example", options, **alone) as program:
         program.wait_for("passes challenges on")
         until(lambda: any(map(is_challenge, challenges.iterdir())), "certbot has written a challenge")
         assert program.stop() == 0
@@ -135,14 +136,14 @@ def test_a_bad_setting_is_said_with_status_2(container: Container) -> None:
 
 def test_the_private_functions_of_certbot_are_as_we_know_them() -> None:
     """What the runner listens to exists with the signature it counts on; else every failure would say less."""
-    for owner, name, parameters in certbot_process.PRIVATE:
+    for owner, name, parameters in certbot_seams.PRIVATE:
         assert tuple(inspect.signature(getattr(owner, name)).parameters) == parameters
 
 
 def test_certbots_process_says_one_json_line(tmp_path: Path) -> None:
     """Standard output holds nothing but the report, whatever certbot prints."""
     order = json.dumps({"arguments": ["certonly", "--nonsense"], "temporary_folder": str(tmp_path)})
-    command = [sys.executable, "-P", certbot_process.__file__]
+    command = [sys.executable, "-m", "letsencrypt.certbot_process"]
     done = subprocess.run(command, input=order, capture_output=True, text=True, timeout=20, check=False)
 
     [line] = done.stdout.splitlines()

@@ -8,8 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.x509 import load_pem_x509_certificate
 
 from letsencrypt.certonly import Directory
-from letsencrypt.loop import Loop
-from tests.acme.container import Container
+from tests.acme.container import Container, Patient
 from tests.acme.pebble import Authorities, Authority, Dns
 from tests.waiting import until
 
@@ -31,7 +30,7 @@ def want(container: Container, *certificates: Mapping[str, object]) -> None:
     fresh.replace(container.wanted)
 
 
-def look_until_published(container: Container, loop: Loop, names: Iterable[str]) -> tuple[str, ...]:
+def look_until_published(container: Container, loop: Patient, names: Iterable[str]) -> tuple[str, ...]:
     """Let the loop look until all *names* are there; what it says meanwhile."""
     said: list[str] = []
 

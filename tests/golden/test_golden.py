@@ -1,13 +1,10 @@
-"""World in, exact configuration out; and HAProxy accepts each of them without a warning."""
+"""World in, exact configuration out; that HAProxy accepts each, tests/haproxy shows."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
 
-from tests.certificate_authority import CertificateAuthority
-from tests.golden.case import STATE, Case, cases
+from tests.golden.case import Case, cases
 
 every_case = pytest.mark.parametrize("case", list(cases()), ids=lambda case: case.path.stem)
 
@@ -23,25 +20,6 @@ def test_the_order_of_the_world_changes_nothing(case: Case) -> None:
     """Services and certificates in reverse order give the same bytes."""
     reverse = {key: dict(reversed(value.items())) for key, value in json.loads(json.dumps(case.world)).items()}
     assert Case(case.path, reverse, "").actual() == case.expected
-
-
-@every_case
-def test_haproxy_accepts_it_without_a_warning(case: Case, tmp_path: Path) -> None:
-    """``haproxy -c`` with certificates where the lists name them."""
-    authority = CertificateAuthority()
-    decision = case.decision()
-    for path, bundle in decision.desired.certificates.items():
-        file = Path(path.replace(STATE, str(tmp_path)))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(authority.issue(*map(str, bundle.identifiers)).bundle_pem)
-    for name, content in decision.desired.configuration.files.items():
-        file = tmp_path / "current" / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content.decode().replace(STATE, str(tmp_path)).replace("/run/companion", str(tmp_path)))
-    (tmp_path / "servers.state").write_text("1\n")
-    command = ["haproxy", "-c", "-dW", "-f", str(tmp_path / "current" / "haproxy.cfg")]
-    outcome = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert outcome.returncode == 0, outcome.stderr
 
 
 def test_there_are_cases() -> None:

@@ -22,7 +22,7 @@ ONE_MODULE_EACH = {
     "subprocess": {"proxy_agent/process.py", "letsencrypt/runner.py"},
     "yaml": {"proxy_agent/routing/multiports.py"},
     "waitress": {"letsencrypt/webroot.py"},
-    "certbot": {"letsencrypt/certbot_process.py"},
+    "certbot": {"letsencrypt/certbot_process.py", "letsencrypt/certbot_seams.py"},
 }
 """The only modules that may import each of these."""
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from letsencrypt.budget import ELSEWHERE, Limits
 from letsencrypt.certonly import Directory
 from letsencrypt.control import Control
-from letsencrypt.edges import Edges
+from letsencrypt.edges import Crew, Edges
 from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Issuer
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
@@ -25,6 +26,7 @@ from proxy_agent.tls.bundle import Bundle
 from tests.certificate_authority import CertificateAuthority
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
 
+T = TypeVar("T")
 INTERVAL = timedelta(hours=12)
 UNTIL = "valid until 2026-07-31 12:00 UTC, from ca.example"
 OK = Outcome(ordered=True, finalized=True)
@@ -74,6 +76,25 @@ class Memory:
         return dict(self.begun)
 
 
+class Inline:
+    """A crew that does all work at once."""
+
+    def __init__(self) -> None:
+        self._ended: list[Callable[[], None]] = []
+
+    def start(self, work: Callable[[], T], then: Callable[[T], None], /) -> None:
+        """Do it."""
+        result = work()
+        self._ended.append(lambda: then(result))
+
+    def conclude(self, _patience: float = 0.0, /) -> bool:
+        """Hand it on."""
+        ended, self._ended = self._ended, []
+        for conclude in ended:
+            conclude()
+        return bool(ended)
+
+
 @dataclass
 class World:
     """All that the loop touches, and a record of what it did to it."""
@@ -106,6 +127,10 @@ class World:
     limits: Limits = ELSEWHERE
     account: list[str] = field(default_factory=list)
     """What is said of one that can be set aside."""
+    registers: bool = True
+    """Whether there is an account."""
+    crew: Crew = field(default_factory=Inline)
+    at_a_time: int = 1
 
     def certbot(self, lineage: Lineage, permit: Permit, /) -> Outcome:
         """One run."""
@@ -124,7 +149,11 @@ class World:
         """A look at the names."""
         return Clearance(self.clearances.get(lineage.name, lineage))
 
-    def ready(self) -> Sequence[str]:
+    def registered(self) -> bool:
+        """Whether there is an account."""
+        return self.registers
+
+    def ready(self, _alone: bool = True, /) -> Sequence[str]:
         """The checkup of the folders."""
         if self.not_ready:
             raise OperationalError(self.not_ready)
@@ -185,6 +214,7 @@ class World:
             publisher=PublisherOf(self),
             load_balancer=LoadBalancerOf(self),
             sleep=self,
+            crew=self.crew,
             keeper=self.keeper,
             rehearse=self.rehearse,
             configuration=str,
@@ -193,7 +223,7 @@ class World:
             random=lambda: 0.0,
             preflight=self.preflight,
         )
-        issuer = Issuer("ca.example", INTERVAL, edges, self.limits)
+        issuer = Issuer("ca.example", INTERVAL, edges, self.limits, self.at_a_time)
         issuer.want(self.lineages)
         return issuer
 
@@ -235,7 +265,7 @@ class LoadBalancerOf:
 
     world: World
 
-    def wait(self) -> bool:
+    def wait(self, _patient: bool = True, /) -> bool:
         """Wait for it."""
         return self.world.wait_for_load_balancer()
 

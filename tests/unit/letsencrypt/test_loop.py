@@ -13,6 +13,7 @@ import pytest
 from letsencrypt.admission import Admission, parse_allowed
 from letsencrypt.certonly import PRODUCTION, STAGING, Directory
 from letsencrypt.control import Control, Order, Verb
+from letsencrypt.crew import RING
 from letsencrypt.discovery import Discovery, source_of
 from letsencrypt.issuer import RESYNC, Issuer, Report
 from letsencrypt.lineages import Lineage, parse_domains
@@ -60,11 +61,12 @@ class Clock:
 class FakeIssuer(Issuer):
     """Records what it is told."""
 
-    def __init__(self, journal: list[tuple[int, str]], clock: Clock, host: str) -> None:
+    def __init__(self, journal: list[tuple[int, str]], clock: Clock, host: str, running: set[str]) -> None:
         self._journal = journal
         self._clock = clock
         self._of = host
         self._names: tuple[str, ...] = ()
+        self.running = running
 
     def want(self, lineages: object) -> None:
         """Remember."""
@@ -79,6 +81,21 @@ class FakeIssuer(Issuer):
     def look_again(self) -> bool:
         """As soon as the test says so."""
         return self._clock.seconds in self._clock.healed
+
+    def advance(self, _patience: float = 0.0) -> Report:
+        """Conclude."""
+        self._journal.append((self._clock.seconds, f"{self._of}: advance"))
+        return Report((), RESYNC)
+
+    @property
+    def under_way(self) -> set[str]:
+        """What has an attempt."""
+        return self.running
+
+    def settle(self) -> Report:
+        """Say so."""
+        self._journal.append((self._clock.seconds, f"{self._of}: settle"))
+        return Report((), RESYNC)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -106,6 +123,8 @@ class House:
         self.path = folder / "wanted.json"
         self.clock = Clock()
         self.journal: list[tuple[int, str]] = []
+        self.running: set[str] = set()
+        """Lineages that have an attempt under way."""
         self.control = Control(folder / "control")
         self.known: list[Set[Identifier] | None] = []
         """What is known to be wanted, at the end of each cycle."""
@@ -113,7 +132,7 @@ class House:
         self.discovery = Discovery(WantedFile(self.path), admission, self.clock.now)
         self.loop = Loop(
             self.discovery.lineages,
-            lambda directory: FakeIssuer(self.journal, self.clock, directory.host.partition("-")[2][:7]),
+            lambda directory: FakeIssuer(self.journal, self.clock, directory.host.partition("-")[2][:7], self.running),
             lambda: self.known.append(self.discovery.names()),
             self.clock,
             self.clock.promises.append,
@@ -136,7 +155,9 @@ class House:
         """What happens in so many seconds."""
         self.clock.plans[seconds] = self.clock.stop
         self.loop.run()
-        return self.journal
+        settled = [event for event in self.journal if event[1].endswith(": settle")]
+        assert self.journal[-len(settled) :] == settled, "each issuer once, at the end"
+        return self.journal[: -len(settled)]
 
 
 @pytest.fixture
@@ -153,7 +174,7 @@ def test_what_is_wanted_is_looked_after_within_seconds(house: House) -> None:
 
 
 def test_each_server_has_an_issuer_of_its_own(house: House) -> None:
-    """A rehearsal is looked after beside the rest, in the same queue."""
+    """A rehearsal is looked after beside the rest."""
     house.want({"names": ["a.test"]}, {"names": ["b.test"], "staging": True})
     assert house.run(10) == [
         (0, "v02.api: "),
@@ -268,3 +289,30 @@ def test_wishes_are_obeyed_within_a_second(tmp_path: Path, caplog: pytest.LogCap
         "Forgot b.test.",
         "Tried.",
     ]
+
+
+def test_what_ends_is_concluded_at_once(house: House) -> None:
+    """A ring ends no sleep and looks at nothing anew; at the end what is under way is waited for."""
+    house.clock.rings[50] = RING
+    assert house.run(60) == [(0, "v02.api: "), (50, "v02.api: advance")]
+
+
+def test_what_is_under_way_is_looked_at_every_second(house: House) -> None:
+    """Time alone may change what can begin."""
+    house.clock.plans[50] = lambda: house.running.add("a.test")
+    house.clock.plans[53] = house.running.clear
+    assert house.run(60) == [(0, "v02.api: "), *((second, "v02.api: advance") for second in (50, 51, 52))]
+
+
+def test_wishes_wait_for_the_end_of_a_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing is done to a lineage that has an attempt under way; others' wishes are obeyed meanwhile."""
+    caplog.set_level(logging.INFO)
+    house = House(tmp_path, "a.test; b.test")
+    house.running.update({"a.test", "gone.test"})
+    house.control.ask(Order(Verb.RETRY, "a.test"))
+    house.control.ask(Order(Verb.FORGET, "gone.test"))
+    house.control.ask(Order(Verb.RETRY, "b.test"))
+    house.clock.plans[10] = house.running.clear
+
+    told = [event for event in house.run(20) if event[1].startswith(("v02.api: retry", "v02.api: forget"))]
+    assert told == [(0, "v02.api: retry b.test"), (10, "v02.api: forget gone.test"), (10, "v02.api: retry a.test")]
