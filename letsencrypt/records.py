@@ -62,6 +62,7 @@ class Records:
         self._notices = Notices(log)
         self._lineages: dict[str, Lineage] = {}
         self._kept: dict[str, Record] = {}
+        self._made: dict[str, tuple[object, Record]] = {}
         self._spent: tuple[Spent, ...] = ()
         self._lost: tuple[datetime, ...] = ()
         self._last_runs: dict[str, datetime] = {}
@@ -89,6 +90,7 @@ class Records:
         """Drop all of *name* but the orders that the CA counts."""
         self.timetable.forget(name)
         self._kept.pop(name, None)
+        self._made.pop(name, None)
         self._last_runs.pop(name, None)
 
     def permit(self, lineage: Lineage, held: Bundle | None) -> Permit | None:
@@ -221,22 +223,25 @@ class Records:
         )
 
     def _records(self) -> Iterable[tuple[str, Record]]:
-        """What is known of each lineage, wanted or not."""
+        """What is known of each lineage, wanted or not; made anew only where that changed, as there may be many."""
         table = self.timetable
         for name, ask in table.asks.items():
-            lineage = self._lineages.get(name)
-            kept = self._kept.get(name)
-            yield (
-                name,
-                Record(
-                    names=_names(lineage) if lineage else kept.names if kept else (name,),
-                    configuration=ask.configuration,
-                    services=lineage.services if lineage else kept.services if kept else (),
-                    wanted=lineage is not None,
-                    standing=table.standing(name),
-                    last_run=self._last_runs.get(name),
-                ),
-            )
+            lineage, kept = self._lineages.get(name), self._kept.get(name)
+            known = (lineage, kept, ask, table.standing(name), self._last_runs.get(name))
+            if name not in self._made or self._made[name][0] != known:
+                self._made[name] = known, self._record(name, ask)
+            yield name, self._made[name][1]
+
+    def _record(self, name: str, ask: Ask) -> Record:
+        lineage, kept = self._lineages.get(name), self._kept.get(name)
+        return Record(
+            names=_names(lineage) if lineage else kept.names if kept else (name,),
+            configuration=ask.configuration,
+            services=lineage.services if lineage else kept.services if kept else (),
+            wanted=lineage is not None,
+            standing=self.timetable.standing(name),
+            last_run=self._last_runs.get(name),
+        )
 
 
 def _names(lineage: Lineage) -> tuple[str, ...]:
