@@ -113,6 +113,22 @@ def forget(settings: Settings, name: str) -> None:
     _ask(settings, "forget", name)
 
 
+@main.command()
+@click.pass_obj
+def notify(settings: Settings) -> None:
+    """Tell a test event to every webhook and the program. Exits with 0 if each took it, else with 1."""
+    from letsencrypt.courier import tell_now  # noqa: PLC0415 - the health check does without
+
+    failed = False
+    try:
+        for title, fault in tell_now(settings.listeners, _now()):
+            failed |= bool(fault)
+            click.echo(f"{title} failed: {fault}." if fault else f"{title} took it.")
+    except OperationalError as error:
+        raise click.ClickException(str(error)) from None
+    sys.exit(failed)
+
+
 def _ask(settings: Settings, verb: str, name: str) -> None:
     """Have the running loop do it, between two runs of certbot."""
     from letsencrypt.control import Control, Order, Verb  # noqa: PLC0415 - the health check does without

@@ -20,6 +20,7 @@ from acme import errors as acme_errors
 from acme import messages
 from certbot import errors, main
 
+from letsencrypt.certbot_hooks import put_off_deploy_hooks
 from letsencrypt.certbot_seams import (
     OrderRefusedError,
     Report,
@@ -133,6 +134,8 @@ def _main() -> int:
             setattr(report, word, True)
             _write(report, line)
 
+        if order.get("hooks"):
+            put_off_deploy_hooks(Path(order["hooks"]))
         try:
             run(order["arguments"], report, note, order.get("refusal", ""))
         finally:

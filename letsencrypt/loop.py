@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 POLL = timedelta(seconds=1)
 """How often a sleep is interrupted to see whether anything is wanted anew: a look at one file."""
 
+TIDY_PAUSE = timedelta(seconds=2)
+"""After what ended is seen to, at least: hundreds may end in a minute."""
+
 
 class Sleep(Protocol):
     """proxy_agent.daemon.wakeup.Wakeup."""
@@ -67,6 +70,7 @@ class Loop:
         self._forget = forget
         self._issuers: dict[Directory, Issuer] = {}
         self._lineages: Lineages = {}
+        self._tidied = now()
         self._held_back: tuple[Order, ...] = ()
         """Wishes about lineages that have an attempt under way."""
 
@@ -82,7 +86,9 @@ class Loop:
 
     def settle(self) -> Report:
         """Wait until nothing is under way; what came of it."""
-        return _sum([issuer.settle() for issuer in self._issuers.values()])
+        report = _sum([issuer.settle() for issuer in self._issuers.values()])
+        self._tidy()
+        return report
 
     def cycle(self) -> Report:
         """See what is wanted, and begin to look after all of it that is due."""
@@ -99,6 +105,7 @@ class Loop:
                 log.info("%s", self._obey(order))
         reports = [issuer.cycle() for issuer in self._issuers.values()]
         self._tidy()
+        self._tidied = self._now()
         return _sum(reports)
 
     def _is_busy(self, name: str) -> bool:
@@ -123,6 +130,7 @@ class Loop:
         What ends meanwhile is concluded, and its place given to another.
         """
         end = self._now() + pause
+        untidy = False
         while not self._sleep.stopping and not self._has_wish and self._wanted() == self._lineages:
             left = end - self._now()
             if left <= timedelta():
@@ -134,6 +142,10 @@ class Loop:
                 pause = _sum([issuer.advance() for issuer in self._issuers.values()]).pause
                 self._promise(pause)
                 end = min(end, self._now() + pause)
+            untidy |= bool(reasons)
+            if untidy and self._now() - self._tidied >= TIDY_PAUSE:
+                self._tidy()
+                self._tidied, untidy = self._now(), False
             looks = [issuer.look_again() for issuer in self._issuers.values()]
             if any(looks):
                 break

@@ -102,8 +102,9 @@ class Certbot:
         limit: timedelta = TIME_LIMIT,
         grace: timedelta = GRACE,
         command: Sequence[str] = COMMAND,
+        hooks: Path | None = None,
     ) -> None:
-        self._now, self._command, self._limit, self._grace = now, command, limit, grace
+        self._now, self._command, self._limit, self._grace, self._hooks = now, command, limit, grace, str(hooks or "")
 
     def run(
         self, arguments: Sequence[str], temporary_folder: Path, journal: Path | None = None, refusal: str = ""
@@ -128,6 +129,7 @@ class Certbot:
                 "temporary_folder": str(temporary_folder),
                 "journal": str(journal or ""),
                 "refusal": refusal,
+                "hooks": self._hooks,
             }
         )
         lines, words = self._finish(process, order)

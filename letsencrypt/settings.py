@@ -13,6 +13,8 @@ from letsencrypt.admission import Admission, Allowed, parse_allowed, parse_serve
 from letsencrypt.certonly import Directory, Options, parse_options
 from letsencrypt.lineages import Wanted, parse_domains
 from letsencrypt.preflight import Mode
+from letsencrypt.settings_notify import NotifySettings
+from letsencrypt.watch import Listeners
 from proxy_agent.daemon import settings as environment
 from proxy_agent.daemon.log import LogFormat
 
@@ -47,7 +49,7 @@ def _parse_servers(text: object) -> tuple[Directory, ...]:
     return parse_servers(str(text))
 
 
-class Settings(environment.Settings):
+class Settings(NotifySettings):
     """What the letsencrypt container is told; one field for each variable, in the order of the manual."""
 
     domains: Annotated[Wanted, PlainValidator(_parse_domains)] = Field(
@@ -160,6 +162,18 @@ class Settings(environment.Settings):
         """What decides about the wishes of containers."""
         servers = frozenset(self.allowed_servers)
         return Admission(self.domains.lineages, self.options.directory, self.allowed_domains, servers)
+
+    @property
+    def listeners(self) -> Listeners:
+        """Who is told of events."""
+        return Listeners(
+            urls=tuple(url.get_secret_value() for url in self.notify_urls),
+            url_file=self.notify_url_file,
+            kinds=self.notify_events,
+            program=self.notify_exec or "",
+            log_format=self.log_format,
+            log_level=self.log_level,
+        )
 
     @property
     def webroot(self) -> Path:

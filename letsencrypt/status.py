@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from letsencrypt.expiry import Nearness, nearness, warning
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Record, State, parse_state
 from letsencrypt.state_file import STATE_FOLDER
@@ -34,6 +35,8 @@ class CertificateStatus:
     """Failures of this class in a row."""
     last_run: datetime | None
     next_try: datetime | None
+    warning: str = ""
+    """Where it is near its end, or past it: when that is, and why it was not renewed."""
 
     def __str__(self) -> str:
         until = f"valid until {self.valid_until:{_MOMENT}}" if self.valid_until else "no certificate"
@@ -45,11 +48,13 @@ class CertificateStatus:
     def _story(self) -> Iterator[str]:
         if not self.wanted:
             return
+        if self.warning:
+            yield self.warning
         if self.outcome in {"ok", "new"}:
             yield "not tried yet" if self.outcome == "new" else f"well at {self.last_run:{_MOMENT}}"
         else:
             times = f" {self.attempts} times" if self.attempts > 1 else ""
-            yield f"failed{times} ({self.outcome}): {self.reason}"
+            yield f"failed{times} ({self.outcome})" + ("" if self.warning else f": {self.reason}")
         if self.next_try:
             yield f"next {'look' if self.outcome == 'ok' else 'try'} {self.next_try:{_MOMENT}}"
 
@@ -102,7 +107,14 @@ def _status(name: str, record: Record, state: State, bundle: Bundle | None, now:
         attempts=standing.attempts.get(failure, 0) if failure else 0,
         last_run=record.last_run,
         next_try=max(standing.not_before, record.standing.not_before, *limits, now) if record.wanted else None,
+        warning=_warning(bundle, now, standing.reason) if bundle and record.wanted else "",
     )
+
+
+def _warning(bundle: Bundle, now: datetime, reason: str) -> str:
+    if nearness(bundle.not_before, bundle.not_after, now) is Nearness.FAR:
+        return ""
+    return warning(bundle.not_after, now, reason.removesuffix("."))
 
 
 def _leftover(name: str, bundle: Bundle) -> CertificateStatus:

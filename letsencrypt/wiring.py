@@ -24,6 +24,7 @@ from letsencrypt.crew import Crew
 from letsencrypt.discovery import source_of
 from letsencrypt.edges import Edges
 from letsencrypt.health import Heartbeat
+from letsencrypt.hooks import start_courier
 from letsencrypt.issuer import Issuer
 from letsencrypt.leftovers import Leftovers
 from letsencrypt.lineages import Lineage
@@ -35,9 +36,13 @@ from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
 from letsencrypt.records import Permit
 from letsencrypt.recovery import Outside
+from letsencrypt.renewal_hooks import share_hooks
 from letsencrypt.runner import Certbot, Outcome
 from letsencrypt.settings import Settings
+from letsencrypt.snapshot import Volumes
 from letsencrypt.state_file import StateFile, let_go, state_folder
+from letsencrypt.tidying import Tidying
+from letsencrypt.watch import DEPLOY_HOOKS, EVENTS_FOLDER, Watch
 from letsencrypt.webroot import ChallengeFolder, ChallengeServer
 from proxy_agent.daemon.wakeup import Wakeup
 
@@ -50,13 +55,13 @@ def wire(
     challenges.prepare()
     load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
     promise = Heartbeat(settings.heartbeat).promise
-    certbot = Certbot(now)
+    certbot = Certbot(now, hooks=settings.letsencrypt_folder / EVENTS_FOLDER / DEPLOY_HOOKS)
     rehearse = _rehearsals(settings, certbot, now)
 
     def issuer_of(directory: Directory) -> Issuer:
         config = directory.config_folder(settings.letsencrypt_folder)
-        work = settings.run_folder / "work" / config.name
-        folders = Folders(config, work, config / "logs", settings.webroot)
+        share_hooks(settings.letsencrypt_folder, config)
+        folders = Folders(config, settings.run_folder / "work" / config.name, config / "logs", settings.webroot)
         places = Places(folders)
         options = replace(settings.options, directory=directory)
         names = frozenset(lineage.name for lineage in settings.domains.lineages)
@@ -100,16 +105,24 @@ def _loop(
     """The loop around all issuers, with what is asked of it from outside."""
     source = source_of(settings, now)
     leftovers = Leftovers(settings.certs_folder, settings.letsencrypt_folder, now)
+    tidy = Tidying(lambda: leftovers.withdraw(source.names()), watch_of(settings, now).look, now)
     return Loop(
         source.lineages,
         issuer_of,
-        lambda: leftovers.withdraw(source.names()),
+        tidy,
         wakeup,
         Heartbeat(settings.heartbeat).promise,
         now,
         Control(settings.control_folder),
         leftovers.forget,
     )
+
+
+def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
+    """Who looks for events; what is there before the first cycle is none."""
+    root = settings.letsencrypt_folder
+    volumes = Volumes(root, settings.certs_folder)
+    return Watch(volumes, root / EVENTS_FOLDER, settings.listeners, now, start_courier)
 
 
 def _rehearsals(settings: Settings, certbot: Certbot, now: Callable[[], datetime]) -> Callable[[Lineage], Outcome]:

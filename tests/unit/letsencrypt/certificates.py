@@ -17,9 +17,11 @@ def _authority() -> CertificateAuthority:
     return CertificateAuthority(NOW)
 
 
-def issue(names: Sequence[str], not_after: datetime = NOW + timedelta(days=60)) -> Issued:
+def issue(
+    names: Sequence[str], not_after: datetime = NOW + timedelta(days=60), not_before: datetime | None = None
+) -> Issued:
     """A new key and a certificate for *names*."""
-    return _authority().issue(*names, not_after=not_after)
+    return _authority().issue(*names, not_after=not_after, not_before=not_before)
 
 
 def bundle(name: str, issued: Issued) -> Bundle:

@@ -266,7 +266,8 @@ def test_what_is_wanted_is_known_whether_granted_or_not(tmp_path: Path) -> None:
     house.clock.plans[20] = house.spoil
     house.clock.rings[30] = "look"
     house.run(40)
-    assert house.known == [None, {"a.test", "b.test", "c.test"}, None]
+    at_the_stop = None
+    assert house.known == [None, {"a.test", "b.test", "c.test"}, None, at_the_stop]
 
 
 def test_wishes_are_obeyed_within_a_second(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,5 +1,6 @@
 """What the container says when it starts."""
 
+import json
 import logging
 from pathlib import Path
 
@@ -82,6 +83,22 @@ def test_a_preflight_says_what_it_saw(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert said.startswith(f"fails     The load balancer 127.0.0.1:{port} does not pass challenges on: ")
     assert "doubtful  127.0.0.2 at 127.0.0.2 cannot be reached from here: Connection refused." in said
     assert run(port, "b_c")[1].startswith("Error: 'b_c' is not a host name")
+
+
+def test_who_is_told_can_be_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A line for each, without the URL, and the exit status says whether each took it."""
+    assert "Nobody is to be told" in CliRunner().invoke(main, ["notify"]).stderr
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ncat >{tmp_path}/told\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("NOTIFY_EXEC", str(program))
+    result = CliRunner().invoke(main, ["notify"])
+    assert (result.exit_code, result.output) == (0, "The program of NOTIFY_EXEC took it.\n")
+    assert json.loads((tmp_path / "told").read_text())["title"] == "certificates: test"
+    monkeypatch.setenv("NOTIFY_URL", f"http://127.0.0.1:{free_port()}/secret")
+    result = CliRunner().invoke(main, ["notify"])
+    assert result.exit_code == 1
+    assert result.output.startswith("The webhook of NOTIFY_URL failed: Connection refused.\nThe program")
 
 
 def test_bad_settings_end_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from letsencrypt.events import Kind
 from letsencrypt.settings import Settings, load
 from proxy_agent.daemon.settings import SettingsError, fields, manual
 
@@ -49,6 +50,9 @@ def test_what_is_set_is_parsed() -> None:
         ("LOAD_BALANCER_SERVICE_NAME", "a b"),
         ("RENEWAL_INTERVAL", "often"),
         ("RENEWAL_INTERVAL", "59s"),
+        ("NOTIFY_EVENTS", "everything"),
+        ("NOTIFY_EXEC", "notify --now"),
+        ("NOTIFY_URL_FILE", "url"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
     ],
@@ -57,6 +61,30 @@ def test_what_cannot_be_used_is_named(variable: str, value: str) -> None:
     """A bad value is said with its variable and what it accepts."""
     with pytest.raises(SettingsError, match=rf"^{variable}={re.escape(repr(value))} cannot be used: .+\.$"):
         load({variable: value})
+
+
+def test_who_is_told_of_what() -> None:
+    """By default of what somebody has to act on, and of its end."""
+    listeners = load({"NOTIFY_URL": "https://a.test/x http://b.test/y"}).listeners
+    assert listeners.urls == ("https://a.test/x", "http://b.test/y")
+    assert listeners.kinds == {"failing", "expiring", "rate-limited", "recovered"}
+    assert load({"NOTIFY_EVENTS": "issued, Renewed"}).listeners.kinds == {"issued", "renewed"}
+    assert load({"NOTIFY_EVENTS": "all"}).listeners.kinds == set(Kind) - {Kind.TEST}
+    assert load({"NOTIFY_EXEC": "/hooks/notify"}).listeners.program == "/hooks/notify"
+
+
+@pytest.mark.parametrize("value", ["ftp://a.test/secret", "secret", "https://", "https://a.test:99999/secret"])
+def test_what_is_no_webhook_is_said_without_it(value: str) -> None:
+    """It may hold a token all the same."""
+    with pytest.raises(SettingsError, match=r"^NOTIFY_URL cannot be used: ") as refused:
+        load({"NOTIFY_URL": f"https://ok.test/secret {value}"})
+    assert "secret" not in str(refused.value)
+
+
+def test_a_webhook_is_not_shown() -> None:
+    """Whoever prints the settings prints no token."""
+    settings = load({"NOTIFY_URL": "https://a.test/token"})
+    assert "token" not in repr(settings) + repr(settings.listeners)
 
 
 def test_a_bad_name_or_option_is_no_bad_setting() -> None:

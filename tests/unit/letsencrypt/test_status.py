@@ -32,7 +32,7 @@ def volumes(tmp_path: Path) -> tuple[Path, Path]:
     root, certs = tmp_path / "etc", tmp_path / "certs"
     certs.mkdir()
     for name in ("a.test", "gone.test"):
-        (certs / f"{name}.pem").write_bytes(issue([name]).bundle_pem)
+        (certs / f"{name}.pem").write_bytes(issue([name], not_before=NOW).bundle_pem)
     lineages = {
         "a.test": Record(
             names=("a.test",),
@@ -66,6 +66,22 @@ def test_each_certificate_is_a_line(volumes: tuple[Path, Path]) -> None:
         "gone.test: valid until 2026-07-31 12:00 UTC; no longer wanted",
     ]
     assert problems == []
+
+
+def test_an_end_that_comes_near_is_shown_with_its_reason(volumes: tuple[Path, Path]) -> None:
+    """In the last sixth of a life, and after it; what nobody wants may end."""
+    for name in ("bad.test", "gone.test", "a.test"):
+        issued = issue([name], NOW + timedelta(days=9), NOW - timedelta(days=81))
+        (volumes[1] / f"{name}.pem").write_bytes(issued.bundle_pem)
+    a, bad, _, gone = map(str, read_status(*volumes, NOW)[0])
+    assert bad == (
+        "bad.test, www.bad.test: valid until 2026-06-10 12:00 UTC, from ca.example; expires in 9 days and was not "
+        "renewed: bad.test: ?404; failed 2 times (validation); next try 2026-06-02 00:00 UTC; wanted by DOMAINS"
+    )
+    assert "; expires in 9 days and was not renewed: certbot does not find it due, or was not asked yet; well at" in a
+    assert gone == "gone.test: valid until 2026-06-10 12:00 UTC; no longer wanted"
+    _, bad, *_ = map(str, read_status(*volumes, NOW + timedelta(days=9))[0])
+    assert "; expired on 2026-06-10 12:00 UTC and was not renewed: bad.test: ?404; " in bad
 
 
 def test_a_damaged_state_is_said_and_the_rest_is_shown(volumes: tuple[Path, Path]) -> None:
