@@ -13,7 +13,7 @@ import pytest
 from letsencrypt.certonly import Directory
 from letsencrypt.control import Verb
 from letsencrypt.state_file import state_folder
-from proxy_agent.tls.bundle import parse_bundle
+from proxy_agent.tls.bundle import Bundle, parse_bundle
 from tests.acme.container import Container
 from tests.acme.fault_proxy import Endpoint, FaultProxy, Seen
 from tests.acme.test_process import running
@@ -116,12 +116,15 @@ class Attempt:
     container: Container
     proxy: FaultProxy
     environ: pytest.MonkeyPatch
+    first: Bundle | None = None
+    """What was published before a renewal."""
 
     def begin(self, renewal: bool) -> None:
         """Where it is a renewal, have a certificate that is due."""
         if renewal:
             self.container.cycle(NAME, self.proxy)
-            self.proxy.authority.advise_renewal_now(self.container.published(NAME).pem)
+            self.first = self.container.published(NAME)
+            self.proxy.authority.advise_renewal_now(self.first.pem)
         self.proxy.seen.clear()
 
     def die_at_request(self, endpoint: Endpoint, nth: int, container: bool) -> None:
@@ -158,9 +161,8 @@ class Attempt:
             assert self.container.state(self.proxy).lineages[NAME].standing.failure is not None
         self.environ.delenv("DEADLY")
 
-    def check(self, renewal: bool) -> None:
+    def check(self) -> None:
         """After the next start: one valid certificate, at most one order wasted, and then peace."""
-        before = self.container.published(NAME) if renewal else None
         self.container.ask(Verb.RETRY, NAME)
         self.container.cycle(NAME, self.proxy)
         assert self.container.lineages(self.proxy) == {NAME}
@@ -170,7 +172,7 @@ class Attempt:
         self.proxy.authority.verify(bundle.pem, NAME)
         orders = self.proxy.count(Endpoint.ORDER, "POST")
         assert 1 <= orders <= 2
-        assert bundle != before
+        assert bundle != self.first
         report = self.container.cycle(NAME, self.proxy)
         assert report.sentences == ()
         assert self.proxy.count(Endpoint.ORDER, "POST") == orders
@@ -213,7 +215,7 @@ def test_killed_at_a_request(attempt: Attempt, where: tuple[Endpoint, int], vict
     attempt.begin(renewal)
     with reader(attempt.container.certs / f"{NAME}.pem"):
         attempt.die_at_request(*where, container=(victim == "container") is not renewal)
-        attempt.check(renewal)
+        attempt.check()
 
 
 @pytest.mark.parametrize(
@@ -229,4 +231,4 @@ def test_killed_at_a_change_of_a_file(attempt: Attempt, change: str, victim: str
     attempt.begin(renewal)
     with reader(attempt.container.certs / f"{NAME}.pem"):
         attempt.die_at_change(change, victim == "container")
-        attempt.check(renewal)
+        attempt.check()
