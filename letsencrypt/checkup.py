@@ -170,7 +170,7 @@ class Checkup:
         conf = self._read_conf(name) or {}
         parameters = conf.get("renewalparams")
         server = parameters.get("server") if isinstance(parameters, dict) else None
-        return server is not None and SERVERS_OF_OLD.get(server, server) != self.directory.url
+        return server is not None and SERVERS_OF_OLD.get(str(server), server) != self.directory.url
 
     def _read_conf(self, name: str) -> ConfigObj | None:
         try:
