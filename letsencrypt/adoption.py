@@ -5,7 +5,6 @@ nothing of a certificate for the same names under another lineage's name. Neithe
 covers all that is wanted serves until it is due for renewal, and then exactly the wanted names are ordered.
 """
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -15,8 +14,8 @@ from letsencrypt.certonly import LETS_ENCRYPT
 from letsencrypt.checkup import KINDS, Checkup
 from letsencrypt.edges import CertbotRunner
 from letsencrypt.lineages import Lineage
+from letsencrypt.permit import Permit
 from letsencrypt.publish import read_pair
-from letsencrypt.records import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from proxy_agent.daemon.errors import OperationalError
@@ -26,7 +25,6 @@ from proxy_agent.tls.names import Identifier
 
 _LAST_PART = 6
 """In the last sixth of its life a certificate is renewed without advice."""
-_ADVICE = "acme_renewal_info"
 _ONLY_LOOKS = "the certificate is due, and is ordered for the wanted names alone"
 
 
@@ -83,16 +81,6 @@ class AdoptingCheckup(Checkup):
         """
         held = self._valid(lineage.name)
         return held is not None and held.not_after - self.now() < (held.not_after - held.not_before) / _LAST_PART
-
-    def forget_advice(self, lineage: Lineage) -> None:
-        """Have certbot ask for the CA's advice at its next run: it forgets that a renewal was advised, if that failed.
-
-        certbot asks every few hours only, and goes by the lifetime meanwhile (certbot/_internal/renewal.py).
-        """
-        conf = self._read_conf(lineage.name)
-        if conf is not None and conf.pop(_ADVICE, None) is not None:
-            with contextlib.suppress(OperationalError):
-                self._write(conf, lineage.name)
 
     def _adopt(self, lineage: Lineage) -> Iterator[str]:
         own = self._valid(lineage.name)

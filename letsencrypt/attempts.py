@@ -13,9 +13,10 @@ from functools import partial
 from letsencrypt.conclusions import Conclusions, reason_of
 from letsencrypt.edges import Edges
 from letsencrypt.lineages import Lineage
+from letsencrypt.permit import Permit
 from letsencrypt.preflight_gate import Clearance
 from letsencrypt.publishing import Publishing
-from letsencrypt.records import Permit, Records
+from letsencrypt.records import Records
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.sentences import Sentences

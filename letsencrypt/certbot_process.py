@@ -88,8 +88,13 @@ def _describe_certbot_error(report: Report, error: errors.Error) -> None:
 
 def _network_detail(report: Report, error: BaseException) -> str:
     """The error at the bottom: those above it repeat it, and name objects by their address."""
-    if not isinstance(error, requests.RequestException) and report.http:
-        return f"it answered with the HTTP status {report.http[-1]['status']}"
+    came_back = not isinstance(error, requests.RequestException) or isinstance(error, requests.JSONDecodeError)
+    if isinstance(error, requests.RequestException) and error.request is not None:
+        report.url = error.request.url or ""
+    if came_back and not isinstance(error, acme_errors.TimeoutError):
+        last = report.http[-1] if report.http else {"url": ""}
+        is_error = last["url"] == report.url != ""
+        return f"it answered with the HTTP status {last['status']}" if is_error else "what it answers is not ACME"
     while below := error.__cause__ or error.__context__:
         error = below
     return (isinstance(error, OSError) and error.strerror) or str(error) or type(error).__name__

@@ -67,6 +67,8 @@ class Report:
     """Whether a certificate was ordered (RFC 8555 section 7.4), at least in this process's mind."""
     finalized: bool = False
     """Whether the certificate was asked for (RFC 8555 section 7.4), so that it may exist whatever came after."""
+    url: str = ""
+    """What of the CA was asked for last."""
     secs: float = 0.0
 
 
@@ -90,6 +92,7 @@ def _record_answers(report: Report) -> None:
     check = ClientNetwork._check_response
 
     def listen(response: requests.Response, content_type: str | None = None) -> requests.Response:
+        report.url = response.url
         if not response.ok:
             retry_after = response.headers.get("Retry-After")
             report.http.append({"status": response.status_code, "retry_after": retry_after, "url": response.url})

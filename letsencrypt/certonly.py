@@ -23,6 +23,11 @@ PRODUCTION = "https://acme-v02.api.letsencrypt.org/directory"
 STAGING = "https://acme-staging-v02.api.letsencrypt.org/directory"
 """Let's Encrypt's directories (https://letsencrypt.org/docs/acme-protocol-updates/)."""
 LETS_ENCRYPT = frozenset({PRODUCTION, STAGING})
+SERVERS_OF_OLD = {
+    "https://acme-v01.api.letsencrypt.org/directory": PRODUCTION,
+    "https://acme-staging.api.letsencrypt.org/directory": STAGING,
+}
+"""Where Let's Encrypt had the same servers until 2021; renewal files may still name them."""
 
 _STAGING_OPTIONS = frozenset({"--staging", "--test-cert"})
 _BY_HTTP = "names are always validated over HTTP through the load balancer; leave it out"

@@ -16,9 +16,10 @@ from pathlib import Path
 from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]  # what certbot reads the file with
 
 from letsencrypt.accounts import Accounts
-from letsencrypt.certonly import Directory, Folders
+from letsencrypt.certonly import SERVERS_OF_OLD, Directory, Folders
 from letsencrypt.lineages import Lineage
 from letsencrypt.publish import QUARANTINE, read_pair
+from letsencrypt.takeover import better_second, take_over
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.tls.bundle import Bundle, check_issued, parse_bundle
 
@@ -92,7 +93,7 @@ class Checkup:
     def before(self, lineage: Lineage) -> list[str]:
         """Mend *lineage* or move it aside; says what was done, raises OperationalError if that fails."""
         try:
-            return list(self._mend(lineage.name))
+            return list(self._mend(lineage))
         except OSError as error:
             raise OperationalError(f"Cannot mend the lineage {lineage.name}: {error.strerror}.") from error
 
@@ -132,12 +133,17 @@ class Checkup:
         place = self._move(QUARANTINE, [account])
         return f"The ACME account {account.name} could not be read and was moved to {place}; a new one is registered."
 
-    def _mend(self, name: str) -> Iterator[str]:
+    def _mend(self, lineage: Lineage) -> Iterator[str]:
+        name = lineage.name
         archived = (self.folders.config / "archive" / name).glob("*")
         self._check_ours((self.folders.config / "renewal" / f"{name}.conf", *archived), os.R_OK)
         for each in filter(self._is_foreign, (name, *self._strays(name))):
             place = self._move(ELSEWHERE, self._parts(each))
             yield f"The lineage {each} came from another ACME server than {self.directory.host}: moved to {place}."
+        if second := better_second(self.folders.config, lineage, self._strays(name), self.now()):
+            self._move(QUARANTINE, self._parts(name))
+            take_over(self.folders.config, second, name)
+            yield f"The lineage {second} holds what {name} lacks, and goes on under that name."
         if (fault := self._fault(name)) and self._relink(name):
             yield f"The lineage {name} was mended: {fault}."
         if fault := self._fault(name):
@@ -164,7 +170,7 @@ class Checkup:
         conf = self._read_conf(name) or {}
         parameters = conf.get("renewalparams")
         server = parameters.get("server") if isinstance(parameters, dict) else None
-        return server is not None and server != self.directory.url
+        return server is not None and SERVERS_OF_OLD.get(str(server), server) != self.directory.url
 
     def _read_conf(self, name: str) -> ConfigObj | None:
         try:
@@ -193,9 +199,13 @@ class Checkup:
     def _conf_is_sound(self, name: str) -> bool:
         conf = self._read_conf(name)
         config = self.folders.config
-        wanted = {"archive_dir": config / "archive" / name}
-        wanted |= {kind: config / "live" / name / f"{kind}.pem" for kind in KINDS}
-        return conf is not None and all(conf.get(key) == str(path) for key, path in wanted.items())
+        live = {kind: str(config / "live" / name / f"{kind}.pem") for kind in KINDS}
+        archive = str(config / "archive" / name)  # which the oldest versions do not say
+        return (
+            conf is not None
+            and conf.get("archive_dir", archive) == archive
+            and all(conf.get(kind) == path for kind, path in live.items())
+        )
 
     def _archived(self, name: str, kind: str, version: int) -> Path:
         return self.folders.config / "archive" / name / f"{kind}{version}.pem"

@@ -9,6 +9,7 @@ from letsencrypt.lineages import Lineage
 from letsencrypt.preflight_gate import HEALS
 from letsencrypt.publishing import Publishing
 from letsencrypt.records import Records
+from letsencrypt.recovery import Recovery
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import OF_DIRECTORY, Failure, in_words
 from letsencrypt.sentences import Sentences
@@ -39,6 +40,7 @@ class Conclusions:
         interval: timedelta,
         edges: Edges,
         records: Records,
+        recovery: Recovery,
         publishing: Publishing,
         sentences: Sentences,
     ) -> None:
@@ -46,6 +48,7 @@ class Conclusions:
         self._interval = interval
         self._edges = edges
         self._records = records
+        self._recovery = recovery
         self._publishing = publishing
         self._sentences = sentences
 
@@ -76,6 +79,7 @@ class Conclusions:
         if failure not in OF_DIRECTORY:
             self._say_if_answering_again(since)
         behind = self._is_behind(since)
+        self._recovery.failed(lineage.name, outcome.url)
         standing = self._records.failed(lineage, failure, reason, outcome, since)
         when = "after OPTIONS is changed" if failure is Failure.USAGE else f"in {in_words(standing.pause)}"
         quiet = standing.repeated and (standing.pause < _QUIET_BELOW or failure is Failure.USAGE)

@@ -1,13 +1,14 @@
 """Everything outside that an issuer needs, as the Protocols that the edges are fitted to."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 from letsencrypt.lineages import Lineage
+from letsencrypt.permit import Permit
 from letsencrypt.preflight_gate import Clearance, cleared, untold
-from letsencrypt.records import Permit
+from letsencrypt.recovery import Looking, Nowhere
 from letsencrypt.runner import Outcome
 from letsencrypt.state import Keeper
 from proxy_agent.tls.bundle import Bundle
@@ -112,6 +113,8 @@ class Edges:
     random: Callable[[], float]
     rehearse: Callable[[Lineage], Outcome] | None = None
     """Has another server validate the names, where failures cost nothing and nothing is issued."""
+    looking: Looking = field(default_factory=Nowhere)
+    """What shows, while all wait, that a fault of the CA or of DNS has passed."""
     preflight: Callable[[Lineage, Bundle | None, datetime], Clearance] = cleared
     """What to order of a lineage, of which so much is held, after a look at its names; done aside."""
     is_exempt: Callable[[str], bool] = never

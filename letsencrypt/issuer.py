@@ -12,6 +12,7 @@ from letsencrypt.edges import Edges
 from letsencrypt.lineages import Lineage
 from letsencrypt.publishing import Publishing
 from letsencrypt.records import Records
+from letsencrypt.recovery import Recovery
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.sentences import Sentences
@@ -49,7 +50,10 @@ class Issuer:
         self._timetable = self._records.timetable
         self._timetable.is_exempt = edges.is_exempt
         self._publishing = Publishing(host, edges.publisher, self._sentences)
-        self._conclusions = Conclusions(host, interval, edges, self._records, self._publishing, self._sentences)
+        self._recovery = Recovery(self._timetable, edges.looking, edges.now)
+        self._conclusions = Conclusions(
+            host, interval, edges, self._records, self._recovery, self._publishing, self._sentences
+        )
         self._attempts = Attempts(at_a_time, edges, self._records, self._publishing, self._conclusions, self._sentences)
 
     def want(self, lineages: Iterable[Lineage]) -> None:
@@ -106,6 +110,10 @@ class Issuer:
     def under_way(self) -> Collection[str]:
         """The lineages that have an attempt now: nothing else may be done to them."""
         return self._attempts.lineages.keys()
+
+    def look_again(self) -> bool:
+        """To be called each second while nothing is due: whether a fault has passed, so that something is."""
+        return self._recovery.look(self._lineages)
 
     def cycle(self) -> Report:
         """Mend and publish what is held, then attempt each lineage whose time has come; what ended is concluded."""

@@ -130,4 +130,7 @@ class Loop:
             if untidy and self._now() - self._tidied >= TIDY_PAUSE:
                 self._tidy()
                 self._tidied, untidy = self._now(), False
+            looks = [issuer.look_again() for issuer in self._issuers]
+            if any(looks):
+                break
         return frozenset()

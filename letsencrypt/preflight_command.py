@@ -23,11 +23,16 @@ from proxy_agent.tls.names import Identifier, parse_identifier
 _WORDS = {Kind.FINE: "ok", Kind.DOUBTFUL: "doubtful", Kind.DEFINITE: "fails"}
 
 
+def resolver_of(settings: Settings) -> Resolver:
+    """Whom to ask for names: as everything else here, unless a test says otherwise."""
+    if settings.resolver_port is not None:
+        return Resolver((("127.0.0.1", settings.resolver_port),))
+    return Resolver.of_system()
+
+
 def preflight_of(settings: Settings, directory: Directory, now: Callable[[], datetime]) -> Preflight:
     """A preflight on behalf of *directory*; the challenge server of this container has to run."""
-    resolver = Resolver.of_system()
-    if settings.resolver_port is not None:
-        resolver = Resolver((("127.0.0.1", settings.resolver_port),))
+    resolver = resolver_of(settings)
 
     def addresses_of(name: str) -> Sequence[Address]:
         try:

@@ -5,12 +5,11 @@ A run of which no journal can be begun may look, but not order: so a full disk s
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from letsencrypt.budget import ELSEWHERE, WEEK, Limits, Plan, Spent, left_of_same, refusal, scopes_of, spent_scopes
 from letsencrypt.lineages import Lineage
+from letsencrypt.permit import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.standing import Ask, Standing
@@ -25,24 +24,6 @@ log = logging.getLogger(__name__)
 
 _INTERRUPTED = "the container was stopped hard in the middle of an order"
 _FORGOTTEN = "what was tried before is not known"
-
-
-@dataclass(frozen=True)
-class Permit:
-    """What a run of certbot may do."""
-
-    journal: Path | None = None
-    """Where it notes that it orders, before it does so."""
-    refusal: str = ""
-    """Why it must not order, as a part of a sentence; looking is free."""
-    failure: Failure = Failure.BUDGET
-    """What a refusal counts as."""
-    until: datetime | None = None
-    """When that is over, where it is known."""
-    renewal: bool = False
-    """Whether there is a certificate for exactly these names already."""
-    words: tuple[str, ...] = ()
-    """Further options of certbot's for this run."""
 
 
 class Records:
@@ -65,11 +46,14 @@ class Records:
         self._notices = Notices(log)
         self._lineages: dict[str, Lineage] = {}
         self._kept: dict[str, Record] = {}
+        self._made: dict[str, tuple[object, Record]] = {}
         self._spent: tuple[Spent, ...] = ()
         self._lost: tuple[datetime, ...] = ()
         self._last_runs: dict[str, datetime] = {}
         self._by_operator: set[str] = set()
         self._insisted: dict[str, tuple[str, ...]] = {}
+        self._cut_short: set[str] = set()
+        """Whose last run was killed before it ordered."""
         self._under_way: dict[str, Spent] = {}
         self._unread = ""
         self._load()
@@ -105,7 +89,7 @@ class Records:
     def forget(self, name: str) -> None:
         """Drop all of *name* but the orders that the CA counts."""
         self.timetable.forget(name)
-        for table in (self._kept, self._last_runs, self._insisted):
+        for table in (self._kept, self._made, self._last_runs, self._insisted):
             table.pop(name, None)
 
     def permit(self, lineage: Lineage, held: Bundle | None) -> Permit | None:
@@ -137,11 +121,14 @@ class Records:
         self._under_way[lineage.name] = Spent(
             time=now, names=plan.names, failed=plan.names, issued=True, renewal=renewal
         )
-        return Permit(journal, renewal=renewal, words=words)
+        failed = self.timetable.standing(lineage.name).failure or self.timetable.directory.failure
+        ask_anew = failed is not None or lineage.name in self._by_operator | self._cut_short
+        return Permit(journal, renewal=renewal, words=words, ask_anew=ask_anew)
 
     def spend(self, lineage: Lineage, permit: Permit, outcome: Outcome) -> None:
         """Count what the run with *permit* did."""
         self._by_operator.discard(lineage.name)
+        self._cut_short.discard(lineage.name)
         self._under_way.pop(lineage.name, None)
         if not outcome.ordered:
             return
@@ -212,6 +199,7 @@ class Records:
         runs = self._keeper.interrupted(now)
         for name, run in runs.items():
             if not run.ordered:
+                self._cut_short.add(name)
                 continue
             names = self._kept[name].names if name in self._kept else (name,)
             self._count(Spent(time=run.begun, names=names, failed=() if run.finalized else names, issued=run.finalized))
@@ -238,22 +226,25 @@ class Records:
         )
 
     def _records(self) -> Iterable[tuple[str, Record]]:
-        """What is known of each lineage, wanted or not."""
+        """What is known of each lineage, wanted or not; made anew only where that changed, as there may be many."""
         table = self.timetable
         for name, ask in table.asks.items():
-            lineage = self._lineages.get(name)
-            kept = self._kept.get(name)
-            yield (
-                name,
-                Record(
-                    names=_names(lineage) if lineage else kept.names if kept else (name,),
-                    configuration=ask.configuration,
-                    services=lineage.services if lineage else kept.services if kept else (),
-                    wanted=lineage is not None,
-                    standing=table.standing(name),
-                    last_run=self._last_runs.get(name),
-                ),
-            )
+            lineage, kept = self._lineages.get(name), self._kept.get(name)
+            known = (lineage, kept, ask, table.standing(name), self._last_runs.get(name))
+            if name not in self._made or self._made[name][0] != known:
+                self._made[name] = known, self._record(name, ask)
+            yield name, self._made[name][1]
+
+    def _record(self, name: str, ask: Ask) -> Record:
+        lineage, kept = self._lineages.get(name), self._kept.get(name)
+        return Record(
+            names=_names(lineage) if lineage else kept.names if kept else (name,),
+            configuration=ask.configuration,
+            services=lineage.services if lineage else kept.services if kept else (),
+            wanted=lineage is not None,
+            standing=self.timetable.standing(name),
+            last_run=self._last_runs.get(name),
+        )
 
 
 def _names(lineage: Lineage) -> tuple[str, ...]:

@@ -4,45 +4,13 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
-from letsencrypt.schedule import Failure, parse_retry_after
+from letsencrypt.report import Report, failure_of, retry_after_of
+from letsencrypt.schedule import Failure
 from proxy_agent.daemon.errors import Skipped
 
 _LONGEST_DETAIL = 600
-
-
-class Problem(BaseModel):
-    """What the CA says about one name."""
-
-    identifier: str = ""
-    type: str = ""
-    detail: str = ""
-
-
-class Answer(BaseModel):
-    """One answer of the CA that was an error."""
-
-    status: int
-    retry_after: str | None = None
-    url: str = ""
-
-
-class Report(BaseModel):
-    """The JSON line of certbot_process.py, where each field is explained."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rc: int
-    kind: str = Field(alias="class")
-    code: str = ""
-    detail: str = ""
-    sub: tuple[Problem, ...] = ()
-    fails: tuple[Problem, ...] = ()
-    http: tuple[Answer, ...] = ()
-    ordered: bool = False
-    finalized: bool = False
-    secs: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,90 +30,26 @@ class Outcome:
     """Whether a certificate was ordered, whatever came of it."""
     finalized: bool = False
     """Whether one may have been issued."""
+    url: str = ""
+    """What was asked of the CA last, where that is known."""
     secs: float = 0.0
-
-
-_BY_KIND = {
-    "usage": Failure.USAGE,
-    "lock": Failure.LOCK,
-    "authz": Failure.VALIDATION,
-    "budget": Failure.BUDGET,
-}
-_REFUSED = frozenset(
-    (
-        *("rejectedIdentifier", "unsupportedIdentifier", "malformed", "badCSR", "badPublicKey", "invalidProfile"),
-        *("externalAccountRequired", "invalidContact", "unsupportedContact", "badSignatureAlgorithm"),
-    )
-)
-_VALIDATION = frozenset(("caa", "dns", "connection", "tls", "incorrectResponse"))
-_ACCOUNT = frozenset(("accountDoesNotExist", "userActionRequired", "unauthorized"))
-_UNSETTLED = frozenset({Failure.NETWORK, Failure.BUSY, Failure.SERVER, Failure.CRASH})
-"""Failures that, after the certificate was asked for, do not tell whether it was issued."""
-_CERTBOT_CRASHES = frozenset(("CertStorageError", "PluginError", "SubprocessError", "SignalExit"))
-_BUSY_STATUS = 503
 
 
 def classify(report: Report, now: datetime) -> Outcome:
     """What kind of ending *report* tells of; *now* is what a Retry-After date is counted from."""
     if report.kind == "ok":
         return Outcome(ordered=report.ordered, finalized=report.finalized, secs=report.secs)
-    failure = _failure(report)
-    if report.finalized and failure in _UNSETTLED:
-        failure = Failure.AFTER_FINALIZE
     return Outcome(
-        failure=failure,
+        failure=failure_of(report),
         detail=_usage(report.detail) if report.kind == "usage" else plain(report.detail) or report.code,
         names=tuple(Skipped(p.identifier, plain(p.detail)) for p in (*report.fails, *report.sub) if p.identifier),
-        retry_after=_retry_after(report, now),
+        retry_after=retry_after_of(report, now),
         code=report.code,
         ordered=report.ordered,
         finalized=report.finalized,
+        url=report.url,
         secs=report.secs,
     )
-
-
-def _failure(report: Report) -> Failure:
-    match report.kind:
-        case "acme":
-            return _failure_of_problem(report)
-        case "network":
-            return Failure.BUSY if _status(report) == _BUSY_STATUS else Failure.NETWORK
-        case "certbot":
-            return _failure_of_certbot(report.code)
-        case kind:
-            return _BY_KIND.get(kind, Failure.CRASH)
-
-
-def _failure_of_problem(report: Report) -> Failure:
-    """By the ACME error type (RFC 8555 section 6.7); a type that nobody knows is the CA's own trouble."""
-    if _status(report) == _BUSY_STATUS:
-        return Failure.BUSY
-    if report.code == "rateLimited":
-        return Failure.RATE_LIMITED
-    if report.code == "badNonce":
-        return Failure.NONCE
-    by_code = ((_REFUSED, Failure.REFUSED), (_VALIDATION, Failure.VALIDATION), (_ACCOUNT, Failure.ACCOUNT))
-    return next((failure for codes, failure in by_code if report.code in codes), Failure.SERVER)
-
-
-def _failure_of_certbot(code: str) -> Failure:
-    if code.startswith("Account"):
-        return Failure.ACCOUNT
-    return Failure.CRASH if code in _CERTBOT_CRASHES else Failure.REFUSED
-
-
-def _status(report: Report) -> int | None:
-    return report.http[-1].status if report.http else None
-
-
-def _retry_after(report: Report, now: datetime) -> timedelta | None:
-    """The last one that can be read; whoever sends garbage is treated as having sent none."""
-    for answer in reversed(report.http):
-        try:
-            return parse_retry_after(answer.retry_after or "", now)
-        except ValueError:
-            continue
-    return None
 
 
 def _usage(message: str) -> str:

@@ -10,11 +10,11 @@ class Failure(StrEnum):
     """Why an attempt failed, as far as it decides when the next one may come."""
 
     NETWORK = "network"
-    """The CA was not reached, or what answered was no ACME server."""
+    """The CA was not reached, what answered was no ACME server, or it is out of order before anything is ordered."""
     BUSY = "busy"
-    """The CA has no time for anybody now (HTTP status 503)."""
+    """The CA has no time for anybody now (HTTP status 503, or 429 without a word on a limit)."""
     SERVER = "server"
-    """An error inside the CA before anything could be issued (serverInternal)."""
+    """An error inside the CA after an order, before anything could be issued (serverInternal)."""
     NONCE = "nonce"
     """The CA refused a nonce twice (RFC 8555 section 6.5)."""
     LOCK = "lock"
@@ -86,6 +86,9 @@ FREE = frozenset({Failure.LOCK, Failure.USAGE, Failure.STORAGE, Failure.DAMAGED}
 
 AT_ANOTHERS_WORD = frozenset({Failure.RATE_LIMITED, Failure.BUDGET})
 """Where a moment that is known takes the place of our pause."""
+
+AT_THE_CAS_WORD = frozenset({Failure.NETWORK, Failure.BUSY, Failure.SERVER, Failure.RATE_LIMITED})
+"""Where a Retry-After is the CA's wish, which nobody here cuts short."""
 
 LONGEST_RETRY_AFTER = timedelta(days=8)
 """No limit of Let's Encrypt lasts longer than seven days; whoever says more is mistaken."""

@@ -13,8 +13,8 @@ from letsencrypt.edges import CertbotRunner, Edges, Publisher
 from letsencrypt.fallback import OWN_FAULT, Tier, Turn, best_place, is_whole, take_turns
 from letsencrypt.fallback_servers import FallbackServer
 from letsencrypt.lineages import Lineage
+from letsencrypt.permit import Permit
 from letsencrypt.preflight_gate import Clearance
-from letsencrypt.records import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.standing import Obstacle

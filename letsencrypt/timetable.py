@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 
-from letsencrypt.schedule import FREE, LONGEST_RETRY_AFTER, OF_DIRECTORY, Failure, next_attempt, next_look
+from letsencrypt.schedule import (
+    AT_THE_CAS_WORD,
+    FREE,
+    LONGEST_RETRY_AFTER,
+    OF_DIRECTORY,
+    Failure,
+    next_attempt,
+    next_look,
+)
 from letsencrypt.standing import Ask, Obstacle, Standing
 
 _DAY = timedelta(days=1)
@@ -196,6 +204,14 @@ class Timetable:
             self.directory = self.directory.at(now)
         return not self.held_up and self.moment(name) <= now
 
+    def hasten(self, name: str) -> None:
+        """End the pause of *name*, or of all, where that is empty: what it failed of has passed."""
+        now = self._now()
+        if not name:
+            self.directory = self.directory.at(now)
+        elif name in self.lineages:
+            self.lineages[name] = self.lineages[name].at(now)
+
     def forget(self, name: str) -> None:
         """Drop what is known of *name*; limits of the CA stay."""
         for table in (self.lineages, self.asks, self.ended):
@@ -226,5 +242,5 @@ class Timetable:
         failed = standing.failed(failure, reason)
         now = self._now()
         moment = next_attempt(failure, failed.attempts[failure], now, self._random, retry_after)
-        by_ca = failure is Failure.BUSY or (failure is Failure.RATE_LIMITED and retry_after is not None)
+        by_ca = failure in AT_THE_CAS_WORD and bool(retry_after)
         return failed.model_copy(update={"not_before": moment, "pause": moment - now, "by_ca": by_ca})

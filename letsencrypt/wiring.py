@@ -1,53 +1,32 @@
-"""The parts of the letsencrypt container, each fitted to what it needs."""
+"""The loop of the letsencrypt container and what is around it, each fitted to what it needs."""
 
-import contextlib
-import hashlib
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from letsencrypt.adoption import AdoptingCheckup
-from letsencrypt.budget import limits_of
 from letsencrypt.certonly import (
-    PRODUCTION,
-    STAGING,
     Directory,
-    Folders,
-    arguments,
-    rehearsal,
-    rehearsal_folders,
 )
-from letsencrypt.checkup import Checkup
 from letsencrypt.control import Control
-from letsencrypt.crew import RING, Crew
+from letsencrypt.crew import RING
 from letsencrypt.desk import Desk
 from letsencrypt.discovery import source_of
-from letsencrypt.edges import CertbotRunner, Edges
-from letsencrypt.fallback_servers import options_at
 from letsencrypt.forks import Certbot
 from letsencrypt.health import Heartbeat
 from letsencrypt.hooks import start_courier
-from letsencrypt.issuer import Issuer
+from letsencrypt.issuer_parts import IssuerParts, rehearsals
 from letsencrypt.issuers import Issuers
 from letsencrypt.leftovers import Leftovers
-from letsencrypt.lineages import Lineage
 from letsencrypt.loadbalancer import LoadBalancer
 from letsencrypt.loop import Loop
 from letsencrypt.manual import commissions_of
-from letsencrypt.places import Places
-from letsencrypt.preflight_command import preflight_of
-from letsencrypt.preflight_gate import Gate
 from letsencrypt.publish import Publisher
-from letsencrypt.records import Permit
-from letsencrypt.renewal_hooks import share_hooks
 from letsencrypt.revocation import Revocations
 from letsencrypt.revoker import Revoker
 from letsencrypt.runner import Outcome
-from letsencrypt.secret_options import run_hidden
 from letsencrypt.settings import Settings
 from letsencrypt.snapshot import Volumes
-from letsencrypt.state_file import StateFile, let_go, state_folder
+from letsencrypt.state_file import let_go
 from letsencrypt.succession import Succession
 from letsencrypt.tidying import Tidying
 from letsencrypt.watch import DEPLOY_HOOKS, EVENTS_FOLDER, Watch
@@ -66,48 +45,20 @@ def wire(
     """The challenge server, which listens already, and the loop; raises OperationalError if it cannot listen."""
     challenges = ChallengeFolder(settings.webroot)
     challenges.prepare()
-    load_balancer = LoadBalancer(settings.load_balancer, challenges, wakeup)
-    promise = Heartbeat(settings.heartbeat).promise
-    succession = _succession(settings, now)
     certbot = _certbot(settings, wakeup, now)
-    rehearse = _rehearsals(settings, certbot, now)
-
-    def issuer_of(directory: Directory) -> Issuer:
-        config = directory.config_folder(settings.letsencrypt_folder)
-        share_hooks(settings.letsencrypt_folder, config)
-        work = settings.run_folder / "work" / config.name
-        folders = Folders(config, work, config / "logs", settings.webroot)
-        options = options_at(settings.options, directory)
-        names = frozenset(lineage.name for lineage in settings.domains.lineages)
-        checkup = AdoptingCheckup(folders, directory, names, now)
-
-        def words(lineage: Lineage, here: Folders = folders) -> list[str]:
-            return arguments(succession.lent(directory, lineage), options, here, settings.email)
-
-        gate = Gate(preflight_of(settings, directory, now), settings.preflight, settings.allow_subset)
-        edges = Edges(
-            certbot=_running(certbot, checkup, Places(folders), words),
-            checkup=checkup,
-            is_exempt=checkup.is_exempt,
-            publisher=Publisher(config, settings.certs_folder, now),
-            load_balancer=load_balancer,
-            sleep=wakeup,
-            crew=Crew(wakeup.ring),
-            keeper=StateFile(state_folder(directory, settings.letsencrypt_folder)),
-            configuration=lambda lineage: digest(words(lineage)),
-            promise=promise,
-            now=now,
-            random=random,
-            preflight=gate,
-            tell=gate.tell,
-            rehearse=rehearse if directory.url == PRODUCTION else None,
-        )
-        fitted = succession.fitted(directory, edges)
-        limits = limits_of(directory)
-        return Issuer(directory.host, settings.renewal_interval, fitted, limits, settings.concurrency)
-
+    succession = _succession(settings, now)
+    parts = IssuerParts(
+        settings=settings,
+        wakeup=wakeup,
+        now=now,
+        random=random,
+        certbot=certbot,
+        load_balancer=LoadBalancer(settings.load_balancer, challenges, wakeup),
+        succession=succession,
+        rehearse=rehearsals(settings, certbot, now),
+    )
     let_go(settings.letsencrypt_folder)
-    loop = _loop(settings, Issuers(issuer_of, succession), wakeup, now, _revoker(settings, certbot, now, random))
+    loop = _loop(settings, Issuers(parts.issuer, succession), wakeup, now, _revoker(settings, certbot, now, random))
     return ChallengeServer(challenges, settings.challenge_port), loop
 
 
@@ -147,28 +98,6 @@ def _revoker(settings: Settings, certbot: Certbot, now: Callable[[], datetime], 
     return Revoker(Revocations(settings.letsencrypt_folder), settings.certs_folder, work, revoke, now, random)
 
 
-def _running(
-    certbot: Certbot, checkup: AdoptingCheckup, places: Places, words: Callable[[Lineage, Folders], list[str]]
-) -> CertbotRunner:
-    """Has certbot look after a lineage, in one of *places*, with *words* and what the certificate held asks for."""
-
-    def run(lineage: Lineage, permit: Permit) -> Outcome:
-        with places.taken() as here:
-            command = [
-                *words(lineage, here),
-                *permit.words,
-                *(["--force-renewal"] if checkup.is_overdue(lineage) else ()),
-            ]
-            outcome = run_hidden(
-                lambda c: certbot.run(c, here.work, permit.journal, permit.refusal), command, here.work
-            )
-        if outcome.failure:
-            checkup.forget_advice(lineage)
-        return outcome
-
-    return checkup.keeping(run)
-
-
 def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
     """Who looks for events; what is there before the first cycle is none."""
     root = settings.letsencrypt_folder
@@ -179,25 +108,3 @@ def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
 def _certbot(settings: Settings, wakeup: Wakeup, now: Callable[[], datetime]) -> Certbot:
     hooks = settings.letsencrypt_folder / EVENTS_FOLDER / DEPLOY_HOOKS
     return Certbot(now, noticed=lambda: wakeup.ring(RING), hooks=hooks)
-
-
-def _rehearsals(settings: Settings, certbot: Certbot, now: Callable[[], datetime]) -> Callable[[Lineage], Outcome]:
-    """Has names validated by the staging server; from any thread."""
-    folders = rehearsal_folders(settings.letsencrypt_folder, settings.run_folder, settings.webroot)
-    options = options_at(settings.options, Directory(STAGING))
-    places = Places(folders)
-    checkup = Checkup(folders, options.directory, (), now)
-    first = threading.Lock()
-
-    def rehearse(lineage: Lineage) -> Outcome:
-        # Who finds no account registers one, so no two may look for it at a time.
-        alone = contextlib.nullcontext() if checkup.registered() else first
-        with alone, places.taken() as here:
-            return certbot.run(rehearsal(lineage, options, here, settings.email), here.work)
-
-    return rehearse
-
-
-def digest(words: Iterable[str]) -> str:
-    """A short name for *words*, which does not tell them."""
-    return hashlib.sha256("\0".join(words).encode()).hexdigest()[:16]

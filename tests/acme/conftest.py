@@ -1,12 +1,14 @@
 """Fixtures: one DNS server and one Pebble for each test worker, and a container of its own for each test."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.acme.container import Container
+from tests.acme.fault_proxy import FaultProxy
+from tests.acme.pace import Pace
 from tests.acme.pebble import Authorities, Authority, Dns, Trust, make_trust, run_dns
 from tests.ports import free_port
 
@@ -47,6 +49,21 @@ def authorities(
 def authority(authorities: Authorities) -> Authority:
     """The Pebble that most tests share."""
     return authorities.start()
+
+
+@pytest.fixture(scope="session")
+def proxy(authority: Authority) -> Iterator[FaultProxy]:
+    """A way to that Pebble on which a test may lay faults."""
+    with closing(FaultProxy(authority)) as running:
+        yield running
+
+
+@pytest.fixture
+def pace(container: Container) -> Pace:
+    """The clock of the container, driven by the test."""
+    made = Pace()
+    container.now, container.wakeup = made.now, lambda: made
+    return made
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import contextlib
 import resource
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,10 +11,15 @@ from letsencrypt.control import Control, Order, Verb
 from letsencrypt.issuer import Report
 from letsencrypt.loop import Loop
 from letsencrypt.settings import load
+from letsencrypt.state import State
+from letsencrypt.state_file import StateFile, state_folder
 from letsencrypt.wiring import wire
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.tls.bundle import Bundle, parse_bundle
+from tests.acme.fault_proxy import FaultProxy
 from tests.acme.pebble import LOOPBACK, Authority
+
+Server = Authority | FaultProxy
 
 
 @contextlib.contextmanager
@@ -58,10 +63,15 @@ class Container:
         self.email = "admin@example.com"
         self.settings: dict[str, str] = {}
         """Further variables."""
-        self.ahead = timedelta()
-        """How far its clock is, though not certbot's."""
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.wakeup: Callable[[], Wakeup] = Wakeup
+        """What its loop sleeps with."""
         self._port = challenge_port
         self._dns_port = dns_port
+
+    def forward(self, by: timedelta) -> None:
+        """Have its clock, though not certbot's, be so far ahead from now on."""
+        self.now = lambda: datetime.now(UTC) + by
 
     def environ(self, domains: str, options: str) -> dict[str, str]:
         """Its environment; the load balancer is the challenge server itself."""
@@ -83,18 +93,14 @@ class Container:
     @contextlib.contextmanager
     def started(self, domains: str, options: str) -> Iterator[Patient]:
         """The loop of a container that just started, with its challenge server answering."""
-
-        def now() -> datetime:
-            return datetime.now(UTC) + self.ahead
-
-        server, loop = wire(load(self.environ(domains, options)), Wakeup(), now, lambda: 0.0)
+        server, loop = wire(load(self.environ(domains, options)), self.wakeup(), self.now, lambda: 0.0)
         server.start()
         try:
             yield Patient(loop)
         finally:
             server.stop()
 
-    def cycle(self, domains: str, authority: Authority, *options: str) -> Report:
+    def cycle(self, domains: str, authority: Server, *options: str) -> Report:
         """Start it with *authority* as its server, let it look at everything once, and stop it."""
         with self.started(domains, " ".join(["--server", authority.directory, *options])) as loop:
             return loop.cycle()
@@ -107,10 +113,16 @@ class Container:
         """The bundle that the load balancer sees for the lineage *name*."""
         return parse_bundle(name, (self.certs / f"{name}.pem").read_bytes())
 
-    def config(self, authority: Authority) -> Path:
+    def state(self, authority: Server) -> State:
+        """What is remembered of *authority*."""
+        state, _ = StateFile(state_folder(Directory(authority.directory), self.letsencrypt)).load(self.now())
+        assert state is not None
+        return state
+
+    def config(self, authority: Server) -> Path:
         """Where certbot keeps things for *authority*."""
         return Directory(authority.directory).config_folder(self.letsencrypt)
 
-    def lineages(self, authority: Authority) -> set[str]:
+    def lineages(self, authority: Server) -> set[str]:
         """What certbot believes to have."""
         return {conf.stem for conf in (self.config(authority) / "renewal").glob("*.conf")}

@@ -186,13 +186,16 @@ class Authorities:
         self._challenge_port = challenge_port
         self._stack = stack
 
-    def start(self, port: int | None = None, **pebble: Any) -> Authority:
-        """One more authority, on *port* if that is given, configured further by *pebble*."""
+    def start(self, port: int | None = None, rejected_nonces: int = 0, **pebble: Any) -> Authority:
+        """One more authority, on *port* if that is given, configured further by *pebble*.
+
+        It rejects so many good nonces in a hundred.
+        """
         port = port or free_port()
         authority = Authority(port, free_port(), self._trust, self._folder / f"pebble-{port}.log")
         config = self._folder / f"pebble-{port}.json"
         config.write_text(json.dumps({"pebble": {**self._config(authority), **pebble}}))
-        chaos_off = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
+        chaos_off = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": str(rejected_nonces), "PEBBLE_AUTHZREUSE": "0"}
         command = ["pebble", "-config", str(config), "-dnsserver", f"{LOOPBACK}:{self._dns.port}"]
         self._stack.enter_context(daemon(command, authority.log, chaos_off))
         until(lambda: all(map(accepts_connections, (port, authority.management_port))), "Pebble is up")

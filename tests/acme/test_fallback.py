@@ -146,9 +146,9 @@ def test_the_fallback_renews_what_is_about_to_expire_while_the_first_stays_down(
 
     first = served()
     fallback.advise_renewal_now(container.published("due.example").pem)
-    container.ahead = timedelta(days=70)
+    container.forward(timedelta(days=70))
     assert served() == first
     assert fallback.orders() == orders + 1
-    container.ahead = timedelta(days=80)
+    container.forward(timedelta(days=80))
     assert served() != first
     assert fallback.orders() == orders + 2

@@ -109,10 +109,10 @@ def test_nonsense_for_advice_is_none(
     authority.advise_renewal(first.pem, timedelta(days=200))
     forget_advice(container, authority, "garbage.example")
     container.settings["PREFLIGHT"] = "off"
-    container.ahead = timedelta(days=70)
+    container.forward(timedelta(days=70))
     container.cycle("garbage.example", authority, "--preferred-profile", "classic")
     assert container.published("garbage.example") == first
-    container.ahead = timedelta(days=80)
+    container.forward(timedelta(days=80))
     container.cycle("garbage.example", authority, "--preferred-profile", "classic")
     assert container.published("garbage.example").serial != first.serial
 

@@ -62,7 +62,7 @@ def certificates(folder: Path) -> Found:
 
 def parse_report(content: bytes) -> object:
     """What the issuer makes of what certbot's process wrote."""
-    return runner.Certbot(lambda: NOW)._read(content.decode(errors="replace"), "", 1)
+    return runner.judge(content.decode(errors="replace"), "", 1, NOW)
 
 
 PARSERS: dict[str, tuple[Callable[[bytes], object], tuple[bytes, ...]]] = {

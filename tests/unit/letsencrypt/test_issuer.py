@@ -16,8 +16,8 @@ from letsencrypt.issuer import PUBLISH_AGAIN, RESYNC, Issuer
 from letsencrypt.issuers import Issuers
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
+from letsencrypt.permit import Permit
 from letsencrypt.preflight_gate import HEALS, Clearance
-from letsencrypt.records import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Interrupted, State, format_state, parse_state

@@ -41,6 +41,8 @@ class Clock:
     stopping: bool = False
     rings: dict[int, str] = field(default_factory=dict)
     promises: list[timedelta | None] = field(default_factory=list)
+    healed: set[int] = field(default_factory=set)
+    """The seconds at which a fault is over."""
 
     def now(self) -> datetime:
         """The time."""
@@ -84,6 +86,10 @@ class FakeIssuer(Issuer):
         """Say what was wanted."""
         self._journal.append((self._clock.seconds, f"{self._of}: {'; '.join(self._names)}"))
         return Report((self._of,), RESYNC)
+
+    def look_again(self) -> bool:
+        """As soon as the test says so."""
+        return self._clock.seconds in self._clock.healed
 
     def advance(self, _patience: float = 0.0) -> Report:
         """Conclude."""
@@ -208,6 +214,12 @@ def test_sighup_reaches_every_issuer(house: House) -> None:
     """And the next cycle follows at once."""
     house.clock.rings[50] = "SIGHUP"
     assert house.run(60) == [(0, "v02.api: "), (50, "v02.api: again"), (50, "v02.api: ")]
+
+
+def test_a_fault_that_is_over_ends_the_sleep(house: House) -> None:
+    """The next cycle follows within the second."""
+    house.clock.healed = {40}
+    assert house.run(60) == [(0, "v02.api: "), (40, "v02.api: ")]
 
 
 def test_a_sleep_is_promised_with_its_length(house: House) -> None:

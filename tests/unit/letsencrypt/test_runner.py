@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from letsencrypt.forks import GRACE, TIME_LIMIT
 from letsencrypt.health import STEP
-from letsencrypt.runner import Outcome, Report, classify, plain
+from letsencrypt.report import Report
+from letsencrypt.runner import Outcome, classify, plain
 from letsencrypt.schedule import Failure
 from proxy_agent.daemon.errors import Skipped
 
@@ -45,7 +46,7 @@ def test_a_run_without_error_is_no_failure() -> None:
         ("certbot", "AccountNotFound", Failure.ACCOUNT),
         ("certbot", "CertStorageError", Failure.CRASH),
         ("acme", "badNonce", Failure.NONCE),
-        ("acme", "serverInternal", Failure.SERVER),
+        ("acme", "serverInternal", Failure.NETWORK),
         ("acme", "someFutureError", Failure.SERVER),
         ("acme", "caa", Failure.VALIDATION),
         ("acme", "dns", Failure.VALIDATION),
@@ -62,6 +63,23 @@ def test_each_ending_is_a_kind_of_failure(kind: str, code: str, failure: Failure
     assert outcome(kind, code=code, detail="words").failure is failure
 
 
+def test_what_fails_before_an_order_would_fail_for_all() -> None:
+    """An error inside the CA, or too many requests without a word on a limit: then all wait, else one lineage."""
+    busy = outcome("acme", code="rateLimited", detail="slow down", http=[answer(429, "5")])
+    assert (busy.failure, busy.retry_after) == (Failure.BUSY, timedelta(seconds=5))
+    assert outcome("network", http=[answer(429)]).failure is Failure.BUSY
+    words = "too many accounts: see https://letsencrypt.org/docs/rate-limits/#new-registrations-per-ip-address"
+    assert outcome("acme", code="rateLimited", detail=words).failure is Failure.RATE_LIMITED
+    assert outcome("acme", code="rateLimited", ordered=True).failure is Failure.RATE_LIMITED
+    assert outcome("acme", code="serverInternal", ordered=True).failure is Failure.SERVER
+
+
+def test_an_error_that_a_run_got_over_decides_nothing() -> None:
+    """An answer of another address than that of the end, such as renewal information, says nothing of the end."""
+    ended = outcome("network", http=[answer(503, "3600")], url="https://ca.example/another")
+    assert (ended.failure, ended.retry_after, ended.url) == (Failure.NETWORK, None, "https://ca.example/another")
+
+
 @pytest.mark.parametrize("kind", ["acme", "network"])
 def test_a_503_is_a_busy_server(kind: str) -> None:
     """Whether it speaks ACME or HTML, a server that answers 503 is busy, for as long as it says."""
@@ -71,7 +89,7 @@ def test_a_503_is_a_busy_server(kind: str) -> None:
 
 def test_a_rate_limit_carries_its_end() -> None:
     """The date or the seconds of Retry-After reach the schedule."""
-    limited = outcome("acme", code="rateLimited", http=[answer(429, "Mon, 01 Jun 2026 13:00:00 GMT")])
+    limited = outcome("acme", code="rateLimited", ordered=True, http=[answer(429, "Mon, 01 Jun 2026 13:00:00 GMT")])
     assert (limited.failure, limited.retry_after) == (Failure.RATE_LIMITED, timedelta(hours=1))
 
 
@@ -83,7 +101,10 @@ def test_a_retry_after_that_is_garbage_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "code"),
-    [("network", "ConnectionError"), ("crash", "OSError"), ("acme", "serverInternal"), ("certbot", "CertStorageError")],
+    [
+        *(("network", "ConnectionError"), ("crash", "OSError"), ("certbot", "CertStorageError"), ("certbot", "Error")),
+        *(("acme", "serverInternal"), ("acme", "rateLimited"), ("acme", "badNonce")),
+    ],
 )
 def test_once_it_was_asked_for_the_certificate_may_exist(kind: str, code: str) -> None:
     """A failure after finalization that does not tell whether the CA issued counts as an issuance."""

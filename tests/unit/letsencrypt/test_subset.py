@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from letsencrypt.budget import LETS_ENCRYPT
 from letsencrypt.lineages import Lineage, parse_domains
+from letsencrypt.permit import Permit
 from letsencrypt.preflight_gate import Clearance
-from letsencrypt.records import Permit
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from proxy_agent.daemon.errors import Skipped
