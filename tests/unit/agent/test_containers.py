@@ -358,6 +358,7 @@ def test_a_description_that_makes_no_sense_costs_that_container(
     assert [service.containers[0].inspected for service in containers.services()] == [True, False]
 
 
+@pytest.mark.slow
 def test_an_answer_that_never_comes_is_an_error(daemon: Daemon) -> None:
     """After a while; and the next look may succeed."""
     daemon.run(1, "shop", {"web": "10.0.0.5"})

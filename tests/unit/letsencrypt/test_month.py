@@ -21,6 +21,8 @@ from proxy_agent.tls.bundle import Bundle
 from tests.unit.letsencrypt.certificates import NOW
 from tests.unit.letsencrypt.test_issuer import Inline
 
+pytestmark = pytest.mark.slow
+
 DAY, HOUR, STEP = timedelta(days=1), timedelta(hours=1), timedelta(minutes=30)
 LIFETIMES = (90 * DAY, 64 * DAY, 45 * DAY, timedelta(hours=160))
 SERVERS = 10
