@@ -11,6 +11,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -21,6 +22,8 @@ from tests.certificate_authority import CertificateAuthority
 from tests.examples import examples
 from tests.haproxy.origin import serving
 from tests.haproxy.proxy import Proxy, proxy_in_a_folder
+
+pytestmark = pytest.mark.slow
 
 HOSTS = ("a.test", "b.test", "x.c.test", "*.c.test", "d.test")
 ASKED = ("a.test", "b.test", "x.c.test", "y.c.test", "d.test", "nobody.test")
