@@ -16,7 +16,7 @@ class Failure(StrEnum):
     SERVER = "server"
     """An error inside the CA after an order, before anything could be issued (serverInternal)."""
     NONCE = "nonce"
-    """The CA refused a nonce twice (RFC 8555 section 6.5)."""
+    """The CA refused several nonces in a row (RFC 8555 section 6.5)."""
     LOCK = "lock"
     """Another certbot works in the same folders."""
     VALIDATION = "validation"
