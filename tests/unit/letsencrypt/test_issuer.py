@@ -107,6 +107,7 @@ class World:
     outcomes: dict[str, Outcome | None] = field(default_factory=dict)
     """How runs end; where nothing is said, with a new certificate; None: nothing was due."""
     runs: list[str] = field(default_factory=list)
+    permits: list[Permit] = field(default_factory=list)
     promises: list[timedelta | None] = field(default_factory=list)
     clearances: dict[str, Lineage | None] = field(default_factory=dict)
     """What a preflight lets through; where nothing is said, all."""
@@ -134,6 +135,7 @@ class World:
     def certbot(self, lineage: Lineage, permit: Permit, /) -> Outcome:
         """One run."""
         self.runs.append(lineage.name)
+        self.permits.append(permit)
         outcome = self.outcomes.get(lineage.name, OK)
         if outcome is not None and permit.refusal:
             return Outcome(Failure.BUDGET, permit.refusal)
