@@ -21,6 +21,14 @@ def read_pair(name: str, key: Path, fullchain: Path) -> Bundle:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
+def is_held(config: Path, name: str, pem: bytes) -> bool:
+    """Whether the bundle *pem* is what certbot holds of the lineage *name* in its folder *config*."""
+    try:
+        return (config / "live" / name / "cert.pem").read_bytes() in pem
+    except OSError:
+        return False
+
+
 class Publisher:
     """Keeps ``CERTS_FOLDER/NAME.pem`` equal to what certbot holds for a lineage, by comparing the two.
 
