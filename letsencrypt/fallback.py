@@ -58,12 +58,17 @@ class Turn:
         return self.asked if self.serves is None else self.asked | {self.serves}
 
 
-def take_turns(lineage: Lineage, tiers: Sequence[Tier], now: datetime) -> Turn:
-    """Whose turn it is for *lineage*; *tiers* are the servers in line, the first of them the operator's choice."""
+def take_turns(
+    lineage: Lineage, tiers: Sequence[Tier], now: datetime, recalled: bool = False, must_go: bool = False
+) -> Turn:
+    """Whose turn it is for *lineage*; *tiers* are the servers in line, the first of them the operator's choice.
+
+    The first one is asked at once if it is *recalled*; what is served *must go* if it is to be revoked.
+    """
     serves = best_place(lineage, tiers, now)
     best = None if serves is None else tiers[serves]
-    urgent = best is None or not is_whole(best, lineage) or _in_last_part(best.held, now)
-    if serves and not urgent and not tiers[serves].due:
+    urgent = must_go or best is None or not is_whole(best, lineage) or _in_last_part(best.held, now)
+    if serves and not urgent and not recalled and not tiers[serves].due:
         return Turn(frozenset(), serves)
     last = 0
     while urgent and last + 1 < len(tiers) and _is_to_blame(tiers[last].obstacle):

@@ -158,9 +158,14 @@ class Revocations:
             raise OperationalError(f"Cannot make the folder {self._folder}: {error.strerror}.") from error
         write_whole(self._path(revocation), revocation.model_dump_json(indent=1).encode() + b"\n")
 
-    def held(self, revocation: Revocation) -> Bundle | None:
-        """What its lineage holds now, None if that is nothing whole."""
-        return _held(self._root / revocation.config, revocation.lineage)
+    def held(self, revocation: Revocation, published: Bundle | None) -> Bundle | None:
+        """What its lineage holds now, None if that is nothing whole.
+
+        Where several CAs issued for the name, it is what is *published* of that: the successor may be another's.
+        """
+        found = self._held_anywhere(revocation.lineage)
+        served = (bundle for _, bundle in found if published and bundle.serial == published.serial)
+        return next(served, None) or _held(self._root / revocation.config, revocation.lineage)
 
     def config(self, revocation: Revocation) -> Path:
         """Certbot's folder."""
