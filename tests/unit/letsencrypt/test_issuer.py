@@ -758,3 +758,21 @@ def test_an_unknown_account_is_replaced_once(caplog: pytest.LogCaptureFixture) -
     assert errors(caplog) == [
         "The account at ca.example cannot be used, so no certificate is ordered: unknown account. Next try in 24 hours."
     ]
+
+
+def test_a_run_that_cannot_begin_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """No room for its folders, say: that ends neither the loop nor the other certificates."""
+
+    def no_room(name: str) -> None:
+        if name == "a.example":
+            raise OperationalError("Cannot make /run/work/2: No space left on device.")
+
+    these = world("a.example; b.example")
+    these.after_run = no_room
+    these.held["b.example"] = bundle("b.example", issue(["b.example"]))
+    issuer = these.issuer()
+    issuer.cycle()
+    assert errors(caplog) == [
+        "No certificate can be ordered: Cannot make /run/work/2: No space left on device. Next try in 61 seconds."
+    ]
+    assert not issuer.under_way
