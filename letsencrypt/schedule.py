@@ -14,7 +14,7 @@ class Failure(StrEnum):
     BUSY = "busy"
     """The CA has no time for anybody now (HTTP status 503, or 429 without a word on a limit)."""
     SERVER = "server"
-    """An error inside the CA after an order, before anything could be issued (serverInternal)."""
+    """An error inside the CA after an order, before anything could be issued (serverInternal), or no end of it."""
     NONCE = "nonce"
     """The CA refused several nonces in a row (RFC 8555 section 6.5)."""
     LOCK = "lock"
