@@ -67,17 +67,22 @@ def suffered(around: World, fault: Fault, times: int) -> tuple[Tally, tuple[floa
 def differences(around: World) -> tuple[str, ...]:
     """What a start on the same world, with nothing remembered, would show otherwise than what runs now."""
     around.site.look_again()
-    live = picture_of(around.site)
+    live = _at_rest(around.site)
     around.site.start_cold()
-    cold: Picture = {}
+    cold = _at_rest(around.site)
+    return tuple(f"{part}: {_changes(live[part], cold[part])}" for part in live if live[part] != cold[part])
+
+
+def _at_rest(installation: Site) -> Picture:
+    """The picture that stays the same."""
+    found: list[Picture] = [{}]
 
     def settled() -> bool:
-        nonlocal cold
-        before, cold = cold, picture_of(around.site)
-        return before == cold
+        found.append(picture_of(installation))
+        return found[-2] == found[-1]
 
-    until(settled, "a cold start that has come to rest", within=300, pause=0.3)
-    return tuple(f"{part}: {_changes(live[part], cold[part])}" for part in live if live[part] != cold[part])
+    until(settled, "an installation that has come to rest", within=300, pause=0.5)
+    return found[-1]
 
 
 def _changes(live: object, cold: object) -> str:
