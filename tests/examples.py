@@ -2,7 +2,6 @@
 
 from hypothesis import settings
 
-
 _LEAST = 5
 """The first example is always the simplest one, which finds little."""
 

@@ -18,7 +18,7 @@ from proxy_agent.daemon.errors import Skipped
 from proxy_agent.tls.bundle import Bundle
 from tests.examples import examples
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
-from tests.unit.letsencrypt.test_issuer import OK, World
+from tests.unit.letsencrypt.world import OK, World
 
 
 @dataclass
