@@ -147,10 +147,10 @@ class FakeDisk:
         """What is kept there."""
         return str(Path(path).relative_to(STATE).with_suffix("")).removeprefix("certificates/")
 
-    def store_certificate(self, path: str, pem: bytes) -> None:
-        """Keep a bundle."""
+    def store_certificates(self, bundles: Mapping[str, bytes]) -> None:
+        """Keep bundles."""
         self._written()
-        self.stored[path] = pem
+        self.stored |= bundles
 
     def remove_certificate(self, path: str) -> None:
         """Forget a bundle, which nothing may name."""
