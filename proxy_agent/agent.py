@@ -137,11 +137,13 @@ class Agent:
             finished, self._unfinished = True, left or self._performer.unfinished
             self._refusals.let_many_come(not left)
         except OperationalError as error:
-            self._unfinished = False
             self._refusals.blame(error, self._lines, now)
+            known = len(self._refusals.certificates)
             if not self._refusals.learn(error, now):
                 troubles.append(str(error))
-        self._failures = 0 if finished and running else self._failures + 1
+            # One that turns out to be of no use is no reason to have the others wait.
+            self._unfinished = len(self._refusals.certificates) > known
+        self._failures = 0 if running and (finished or self._unfinished) else self._failures + 1
         if decision:
             troubles += self._refusals.of(decision.desired.configuration.identity)
         if running is None and self._failures > _PATIENCE:

@@ -30,9 +30,9 @@ def write_each_whole(contents: Mapping[Path, bytes], mode: int = 0o600) -> None:
     try:
         for path, content in contents.items():
             _write_new(temporaries[path], content, mode)
-        for path, temporary in temporaries.items():
+        for path in contents:
             # Once all are written: the kernel then has several times less to do for each of many.
-            _sync(temporary, os.O_RDONLY)
+            _sync(temporaries[path], os.O_RDONLY)
         for path, temporary in temporaries.items():
             temporary.replace(path)
         for folder in sorted({path.parent for path in contents}):

@@ -112,6 +112,17 @@ def test_certificates_are_for_their_owner_alone(deployment: Deployment) -> None:
     assert Path(path).stat().st_mode & 0o777 == 0o600
 
 
+def test_a_certificate_is_read_again_when_it_changed(deployment: Deployment) -> None:
+    """Be it by another hand; and when it did not, the very same bytes are given again."""
+    paths = [deployment.certificate_path(name) for name in ("issued/a", "issued/b")]
+    deployment.store_certificates(dict.fromkeys(paths, b"old"))
+    before = deployment.certificates()
+    Path(paths[0]).write_bytes(b"new")
+    after = deployment.certificates()
+    assert after == {paths[0]: b"new", paths[1]: b"old"}
+    assert after[paths[1]] is before[paths[1]]
+
+
 def test_a_certificate_is_removed_once(deployment: Deployment) -> None:
     """Removing it again is no error."""
     path = deployment.certificate_path("issued/a")

@@ -192,6 +192,15 @@ def test_of_many_certificates_some_are_looked_at_again(crowded: HAProxy, runtime
     assert seen == ["A1", "B2", "B2"]
 
 
+def test_many_questions_are_asked_at_once(crowded: HAProxy, runtime: Runtime) -> None:
+    """A connection for each takes longer than the answer; a line of them fits into HAProxy's buffer."""
+    crowded.answers["show info"] = QUIET["show info"].replace("Pid: 20", "Pid: 21")
+    fingerprints(runtime)
+    lines = [request for request in crowded.sent if request.startswith("show ssl cert /")]
+    assert len(lines) == 5
+    assert max(map(len, lines)) < 16_000
+
+
 def test_a_new_worker_is_asked_for_all_its_certificates(crowded: HAProxy, runtime: Runtime) -> None:
     """What another one held says nothing of it."""
     crowded.answers["show info"] = QUIET["show info"].replace("Pid: 20", "Pid: 21")
