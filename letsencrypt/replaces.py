@@ -15,9 +15,10 @@ from acme.client import ClientV2
 from cryptography import x509
 from josepy.json_util import field
 
-_DOUBTS = frozenset({"alreadyReplaced", "malformed", "unauthorized", "conflict"})
+_DOUBTS = frozenset({"alreadyReplaced", "malformed", "unauthorized", "conflict", "serverInternal"})
 """What a CA may say of a predecessor: that it has another successor, is unknown, or came from another account.
 
+Pebble sometimes does not find it, and calls that an error of its own.
 As an order may be refused so for other reasons, it is placed once more without the predecessor to find out.
 """
 

@@ -30,7 +30,7 @@ def trust(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trust]:
 
 
 @pytest.fixture(scope="session")
-def dns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dns]:
+def dns_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dns]:
     """The DNS server that Pebble asks."""
     with run_dns(tmp_path_factory.mktemp("dns")) as running:
         yield running
@@ -38,11 +38,11 @@ def dns(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dns]:
 
 @pytest.fixture(scope="session")
 def authorities(
-    tmp_path_factory: pytest.TempPathFactory, trust: Trust, dns: Dns, challenge_port: int
+    tmp_path_factory: pytest.TempPathFactory, trust: Trust, dns_server: Dns, challenge_port: int
 ) -> Iterator[Authorities]:
     """For tests that need another Pebble, or one of a kind."""
     with ExitStack() as stack:
-        yield Authorities(tmp_path_factory.mktemp("pebble"), trust, dns, challenge_port, stack)
+        yield Authorities(tmp_path_factory.mktemp("pebble"), trust, dns_server, challenge_port, stack)
 
 
 @pytest.fixture(scope="session")
@@ -64,6 +64,13 @@ def pace(container: Container) -> Pace:
     made = Pace()
     container.now, container.wakeup = made.now, lambda: made
     return made
+
+
+@pytest.fixture
+def dns(dns_server: Dns) -> Iterator[Dns]:
+    """It as well; what a test breaks there is mended at its end."""
+    yield dns_server
+    dns_server.mend_all()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,7 @@ class Dns:
 
     port: int
     management_port: int
+    broken: set[str] = field(default_factory=set)
 
     def lead(self, name: str, address: str) -> None:
         """Answer with *address* for *name* from now on."""
@@ -93,6 +94,12 @@ class Dns:
         """Answer SERVFAIL for *name* from now on."""
         url = f"http://{LOOPBACK}:{self.management_port}/set-servfail"
         requests.post(url, json={"host": name}, timeout=5).raise_for_status()
+        self.broken.add(name)
+
+    def mend_all(self) -> None:
+        """Answer for all names again."""
+        while self.broken:
+            self.mend_name(self.broken.pop())
 
     def mend_name(self, name: str) -> None:
         """Answer for *name* again."""
@@ -132,8 +139,12 @@ class Authority:
         return f"{LOOPBACK}:{self.port}"
 
     def orders(self) -> int:
-        """How many orders were asked for so far."""
-        return self.log.read_text().count("POST /order-plz")
+        """How many orders were placed so far; what was asked for and refused is none."""
+        return self.log.read_text().count('Added order "')
+
+    def refused_orders(self) -> int:
+        """How many were asked for and not placed."""
+        return self.log.read_text().count("POST /order-plz") - self.orders()
 
     def verify(self, pem: bytes, name: str) -> None:
         """Assert that a client that trusts this authority alone accepts *pem* for the host *name*."""

@@ -216,9 +216,9 @@ def test_trouble_is_told_and_its_end(
         domainBlocklist=["blocked.example"],
         profiles={**PROFILES, "brief": {"description": "", "validityPeriod": 15}},
     )
-    container.cycle("brief.example", picky, "--preferred-profile", "brief")
-    dns.break_name("brief.example")
-    names = "blocked.example; spent.example; brief.example"
+    container.cycle("fading.example", picky, "--preferred-profile", "brief")
+    dns.break_name("fading.example")
+    names = "blocked.example; spent.example; fading.example"
     folder = state_folder(Directory(picky.directory), container.letsencrypt)
     state, _ = StateFile(folder).load(datetime.now(UTC))
     assert state
@@ -234,8 +234,8 @@ def test_trouble_is_told_and_its_end(
     assert "is a forbidden domain" in told["failing"]["text"]
     assert told["failing"]["attempts"] == 1
     assert told["rate-limited"]["lineage"] == "spent.example"
-    assert told["expiring"]["lineage"] == "brief.example"
-    assert "brief.example" in told["expiring"]["text"]
+    assert told["expiring"]["lineage"] == "fading.example"
+    assert "fading.example" in told["expiring"]["text"]
     assert "and was not renewed" in told["expiring"]["text"]
     kinds = receiver.kinds()
     assert kinds.count("failing") == kinds.count("rate-limited") == 1

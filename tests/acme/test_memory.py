@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from letsencrypt.state import State
 from letsencrypt.state_file import StateFile, state_folder
 from tests.acme.container import Container
 from tests.acme.pebble import Authority, Dns
+from tests.acme.processes import descendants, kill
 from tests.acme.test_process import Running, running
 from tests.waiting import until
 
@@ -59,10 +59,7 @@ def test_restarts_do_not_repeat_an_order_that_failed(container: Container, autho
 
 def kill_all(program: Running) -> None:
     """SIGKILL for all of the container."""
-    children = Path(f"/proc/{program.process.pid}/task/{program.process.pid}/children").read_text().split()
-    program.process.kill()
-    for child in children:
-        os.kill(int(child), signal.SIGKILL)
+    kill(program.process.pid, *descendants(program.process.pid))
     program.process.wait()
 
 

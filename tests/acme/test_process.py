@@ -163,6 +163,7 @@ def test_certbots_process_says_one_json_line(tmp_path: Path) -> None:
         "detail": "unrecognized arguments: --nonsense",
         "sub": [],
         "fails": [],
+        "url": "",
         "http": [],
         "ordered": False,
         "finalized": False,

@@ -3,9 +3,10 @@
 import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import unified_diff
 from typing import Any
 
-from proxy_agent.routing.render import CONFIGURATION
+from proxy_agent.routing.render import CONFIGURATION, TICKET_KEYS
 from tests.certificate_authority import CertificateAuthority
 from tests.chaos.clients import Tally
 from tests.chaos.fault import Fault
@@ -66,24 +67,39 @@ def suffered(around: World, fault: Fault, times: int) -> tuple[Tally, tuple[floa
 def differences(around: World) -> tuple[str, ...]:
     """What a start on the same world, with nothing remembered, would show otherwise than what runs now."""
     around.site.look_again()
-    live = picture_of(around.site)
+    live = _at_rest(around.site)
     around.site.start_cold()
-    cold: Picture = {}
+    cold = _at_rest(around.site)
+    return tuple(f"{part}: {_changes(live[part], cold[part])}" for part in live if live[part] != cold[part])
+
+
+def _at_rest(installation: Site) -> Picture:
+    """The picture that stays the same."""
+    found: list[Picture] = [{}]
 
     def settled() -> bool:
-        nonlocal cold
-        before, cold = cold, picture_of(around.site)
-        return before == cold
+        found.append(picture_of(installation))
+        return found[-2] == found[-1]
 
-    until(settled, "a cold start that has come to rest", within=300, pause=0.3)
-    return tuple(f"{part}: {live[part]} but cold {cold[part]}" for part in live if live[part] != cold[part])
+    until(settled, "an installation that has come to rest", within=300, pause=0.5)
+    return found[-1]
+
+
+def _changes(live: object, cold: object) -> str:
+    """Line by line, where *cold* is another."""
+    return "\n".join(unified_diff(_lines(live), _lines(cold), "live", "cold", lineterm="", n=0))
+
+
+def _lines(value: object) -> list[str]:
+    return [line for line in repr(value).replace("\\n", "\n").replace("), ", "),\n").splitlines()]
 
 
 def picture_of(installation: Site) -> Picture:
-    """All that is to be the same: files, what HAProxy holds, and what the agent says."""
+    """All that is to be the same: files, what HAProxy holds, and what the agent says; secrets of chance are not."""
     running, status = installation.running, installation.status()
     assert status
-    files = installation.deployment.files()
+    files = {**installation.deployment.files()}
+    files.pop(TICKET_KEYS, None)
     return {
         "configuration": (running.configuration, files[CONFIGURATION]),
         "files": files,
