@@ -91,7 +91,7 @@ def _changes(live: object, cold: object) -> str:
 
 
 def _lines(value: object) -> list[str]:
-    return [line for line in repr(value).replace("\\n", "\n").replace("), ", "),\n").splitlines()]
+    return repr(value).replace("\\n", "\n").replace("), ", "),\n").splitlines()
 
 
 def picture_of(installation: Site) -> Picture:
