@@ -5,17 +5,17 @@ nothing of a certificate for the same names under another lineage's name. Neithe
 covers all that is wanted serves until it is due for renewal, and then exactly the wanted names are ordered.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from configobj import ConfigObj  # type: ignore[import-untyped]  # what certbot reads the file with
-
 from letsencrypt.certonly import LETS_ENCRYPT
-from letsencrypt.checkup import KINDS, Checkup
+from letsencrypt.checkup import Checkup
 from letsencrypt.edges import CertbotRunner
+from letsencrypt.expiry import is_ending
 from letsencrypt.lineages import Lineage
 from letsencrypt.permit import Permit
-from letsencrypt.publish import read_pair
+from letsencrypt.publish import read_held
+from letsencrypt.renewal_file import KINDS, copy_renewal_file
 from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from proxy_agent.daemon.errors import OperationalError
@@ -23,8 +23,6 @@ from proxy_agent.daemon.files import write_whole
 from proxy_agent.tls.bundle import Bundle, check_issued
 from proxy_agent.tls.names import Identifier
 
-_LAST_PART = 6
-"""In the last sixth of its life a certificate is renewed without advice."""
 _ONLY_LOOKS = "the certificate is due, and is ordered for the wanted names alone"
 
 
@@ -80,7 +78,7 @@ class AdoptingCheckup(Checkup):
         An answer with a window after the certificate's end would otherwise be obeyed to the end.
         """
         held = self._valid(lineage.name)
-        return held is not None and held.not_after - self.now() < (held.not_after - held.not_before) / _LAST_PART
+        return held is not None and is_ending(held, self.now())
 
     def _adopt(self, lineage: Lineage) -> Iterator[str]:
         own = self._valid(lineage.name)
@@ -106,9 +104,8 @@ class AdoptingCheckup(Checkup):
                 yield bundle
 
     def _valid(self, name: str) -> Bundle | None:
-        live = self.folders.config / "live" / name
         try:
-            bundle = read_pair(name, live / "privkey.pem", live / "fullchain.pem")
+            bundle = read_held(self.folders.config, name)
             check_issued(bundle, (), self.now())
         except ValueError:
             return None
@@ -122,23 +119,8 @@ class AdoptingCheckup(Checkup):
         for kind in KINDS:
             write_whole(self._archived(name, kind, version), (config / "live" / source / f"{kind}.pem").read_bytes())
         if not self._conf_is_sound(name):
-            self._write_conf(source, name)
+            copy_renewal_file(config, source, name)
         self._relink(name)
-
-    def _write_conf(self, source: str, name: str) -> None:
-        conf = self._read_conf(source)
-        if conf is None:
-            return
-        config = self.folders.config
-        conf["archive_dir"] = str(config / "archive" / name)
-        conf.update({kind: str(config / "live" / name / f"{kind}.pem") for kind in KINDS})
-        self._write(conf, name)
-
-    def _write(self, conf: ConfigObj, name: str) -> None:
-        conf.filename = None
-        lines: Sequence[bytes | str] = conf.write()
-        text = b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines)
-        write_whole(self.folders.config / "renewal" / f"{name}.conf", text + b"\n")
 
 
 def _covers(bundle: Bundle, lineage: Lineage) -> bool:

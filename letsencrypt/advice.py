@@ -3,6 +3,7 @@
 import contextlib
 from pathlib import Path
 
+from letsencrypt.renewal_file import path_of
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.files import write_whole
 
@@ -18,7 +19,7 @@ def prepare_advice(config: Path, name: str, ask_anew: bool) -> None:
     """
     if not ask_anew:
         return
-    conf = config / "renewal" / f"{name}.conf"
+    conf = path_of(config, name)
     with contextlib.suppress(OSError, UnicodeDecodeError, OperationalError):
         text = conf.read_text("utf-8")
         if (shorter := without_section(text)) != text:

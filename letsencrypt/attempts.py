@@ -133,7 +133,7 @@ class Attempts:
     def _begin(self, lineage: Lineage) -> None:
         attempt = Attempt(lineage, self._publishing.held(lineage), self._edges.now(), self._timetable.setbacks)
         doubts = self._records.subset.doubts(lineage)
-        if self._timetable.standing(lineage.name).attempts.get(Failure.VALIDATION):
+        if Failure.VALIDATION in self._timetable.standing(lineage.name).attempts:
             doubts = replace(doubts, suspects=frozenset(map(str, lineage.identifiers)))
         self._begun[lineage.name] = attempt
         self._edges.promise(None)
@@ -144,29 +144,25 @@ class Attempts:
         lineage, before = attempt.lineage, attempt.before
         try:
             clearance = self._edges.preflight(lineage, before, self._edges.now())
+            clearance = doubts.without(clearance, before, self._edges.now())
+            ordered = clearance.lineage
+            if ordered is None or self._edges.rehearse is None or not doubts.concern(ordered):
+                return clearance, None
+            outcome = self._edges.rehearse(ordered)
         except OperationalError as error:
             return Clearance(attempt.lineage), Outcome(Failure.STORAGE, str(error))
-        clearance = doubts.without(clearance, before, self._edges.now())
-        ordered = clearance.lineage
-        if ordered is None or self._edges.rehearse is None or not doubts.concern(ordered):
-            return clearance, None
-        outcome = self._edges.rehearse(ordered)
-        if outcome.failure is not Failure.VALIDATION:
-            return clearance, None
-        return clearance, outcome
+        return clearance, outcome if outcome.failure is Failure.VALIDATION else None
 
     def _looked(self, attempt: Attempt, seen: tuple[Clearance, Outcome | None]) -> None:
         clearance, failed = seen
         self._edges.tell(attempt.lineage, clearance)
+        attempt = replace(attempt, ordered=clearance.lineage, may_leave_out=clearance.may_leave_out)
         if clearance.lineage is None:
             self._timetable.failed(attempt.lineage.name, Failure.PREFLIGHT, clearance.reason)
-            self._end(attempt)
-            return
-        attempt = replace(attempt, ordered=clearance.lineage, may_leave_out=clearance.may_leave_out)
-        if failed is None:
+        elif failed is None:
             self._cleared.append(attempt)
             return
-        if not self._reduced(attempt, failed, attempt.since):
+        elif not self._reduced(attempt, failed, attempt.since):
             if failed.failure is Failure.VALIDATION:
                 failed = replace(failed, detail=f"in a rehearsal, {reason_of(failed)}", names=())
             self._conclusions.fail(attempt.lineage, failed, attempt.since)
@@ -206,8 +202,13 @@ class Attempts:
     def _run(self, attempt: Attempt) -> None:
         self._running.add(attempt.lineage.name)
         self._edges.promise(None)
-        run = partial(self._edges.certbot, attempt.ordered or attempt.lineage, attempt.permit or Permit())
-        self._edges.crew.start(run, partial(self._ended, attempt))
+        self._edges.crew.start(partial(self._order, attempt), partial(self._ended, attempt))
+
+    def _order(self, attempt: Attempt) -> Outcome:
+        try:
+            return self._edges.certbot(attempt.ordered or attempt.lineage, attempt.permit or Permit())
+        except OperationalError as error:
+            return Outcome(Failure.STORAGE, str(error))
 
     def _ended(self, attempt: Attempt, outcome: Outcome) -> None:
         self._running.discard(attempt.lineage.name)
@@ -253,7 +254,7 @@ class Attempts:
         reduction = self._records.subset.reduce(ordered, attempt.before, outcome)
         if reduction:
             self._conclusions.go_on(attempt.lineage, reduction, since)
-        return reduction is not None
+        return bool(reduction)
 
     def _end(self, attempt: Attempt) -> None:
         self._begun.pop(attempt.lineage.name, None)

@@ -25,6 +25,8 @@ from certbot._internal.plugins.disco import PluginsRegistry
 from josepy.errors import Error as JoseError
 from josepy.jwk import JWK, JWKRSA
 
+from letsencrypt.certbot_retries import ask_again
+
 _KEYS = 16
 """More than anybody has accounts."""
 
@@ -81,6 +83,7 @@ def listen(report: Report, note: Callable[[str], None], refusal: str) -> None:
             _LISTENERS[name](report)
     _guard_orders(note, refusal)
     _mark_finalization(note)
+    ask_again(lambda: bool(report.http and report.http[-1]["url"] == report.url and report.http[-1]["retry_after"]))
     argparse.ArgumentParser.error = _refuse  # type: ignore[assignment,method-assign]  # documented to be overridden
 
 

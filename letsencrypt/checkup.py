@@ -13,17 +13,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]  # what certbot reads the file with
-
 from letsencrypt.accounts import Accounts
 from letsencrypt.certonly import SERVERS_OF_OLD, Directory, Folders
 from letsencrypt.lineages import Lineage
-from letsencrypt.publish import QUARANTINE, read_pair
+from letsencrypt.publish import QUARANTINE, read_held
+from letsencrypt.renewal_file import KINDS, path_of, read_renewal_file, server_of
 from letsencrypt.takeover import better_second, take_over
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.tls.bundle import Bundle, check_issued, parse_bundle
 
-KINDS = ("cert", "privkey", "chain", "fullchain")
 ELSEWHERE = "other-directories"
 """The folder for lineages of another ACME directory: whole, but never to be served as this one's."""
 LEAST_FREE = 1024 * 1024
@@ -99,8 +97,7 @@ class Checkup:
 
     def after(self, lineage: Lineage) -> Bundle:
         """What certbot now holds; raises ValueError unless that is a valid certificate for exactly the wanted names."""
-        live = self.folders.config / "live" / lineage.name
-        bundle = read_pair(lineage.name, live / "privkey.pem", live / "fullchain.pem")
+        bundle = read_held(self.folders.config, lineage.name)
         check_issued(bundle, lineage.identifiers, self.now())
         if others := sorted(str(name) for name in bundle.identifiers.difference(lineage.identifiers)):
             raise ValueError(f"the certificate also covers {', '.join(others)}")
@@ -136,7 +133,7 @@ class Checkup:
     def _mend(self, lineage: Lineage) -> Iterator[str]:
         name = lineage.name
         archived = (self.folders.config / "archive" / name).glob("*")
-        self._check_ours((self.folders.config / "renewal" / f"{name}.conf", *archived), os.R_OK)
+        self._check_ours((path_of(self.folders.config, name), *archived), os.R_OK)
         for each in filter(self._is_foreign, (name, *self._strays(name))):
             place = self._move(ELSEWHERE, self._parts(each))
             yield f"The lineage {each} came from another ACME server than {self.directory.host}: moved to {place}."
@@ -155,7 +152,7 @@ class Checkup:
 
     def _parts(self, name: str) -> list[Path]:
         config = self.folders.config
-        parts = (config / "renewal" / f"{name}.conf", config / "live" / name, config / "archive" / name)
+        parts = (path_of(config, name), config / "live" / name, config / "archive" / name)
         return [part for part in parts if part.exists() or part.is_symlink()]
 
     def _strays(self, name: str) -> list[str]:
@@ -167,21 +164,8 @@ class Checkup:
 
     def _is_foreign(self, name: str) -> bool:
         """Whether the lineage names another server: certbot would keep its certificate until it is due."""
-        conf = self._read_conf(name) or {}
-        parameters = conf.get("renewalparams")
-        server = parameters.get("server") if isinstance(parameters, dict) else None
+        server = server_of(self.folders.config, name)
         return server is not None and SERVERS_OF_OLD.get(str(server), server) != self.directory.url
-
-    def _read_conf(self, name: str) -> ConfigObj | None:
-        try:
-            return ConfigObj(
-                str(self.folders.config / "renewal" / f"{name}.conf"),
-                file_error=True,
-                encoding="utf-8",
-                interpolation=False,
-            )
-        except (OSError, ConfigObjError, UnicodeDecodeError):
-            return None
 
     def _fault(self, name: str) -> str:
         """What is wrong with a lineage; empty if it is well or does not exist."""
@@ -197,7 +181,7 @@ class Checkup:
         return ""
 
     def _conf_is_sound(self, name: str) -> bool:
-        conf = self._read_conf(name)
+        conf = read_renewal_file(self.folders.config, name)
         config = self.folders.config
         live = {kind: str(config / "live" / name / f"{kind}.pem") for kind in KINDS}
         archive = str(config / "archive" / name)  # which the oldest versions do not say

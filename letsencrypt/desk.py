@@ -11,6 +11,7 @@ from letsencrypt.manual import Commissions, parse_request
 from letsencrypt.revocation import FRESH, Reason
 from letsencrypt.revoker import Revoker
 from letsencrypt.schedule import in_words
+from letsencrypt.succession import Succession
 from proxy_agent.daemon.errors import OperationalError
 
 log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Desk:
         wanted: Callable[[], Lineages],
         commissions: Commissions,
         revoker: Revoker,
+        succession: Succession,
         forget: Callable[[str], str],
         now: Callable[[], datetime],
     ) -> None:
@@ -34,6 +36,7 @@ class Desk:
         self._wanted = wanted
         self._commissions = commissions
         self._revoker = revoker
+        self._succession = succession
         self._forget = forget
         self._now = now
         self._issuers: Sequence[Issuer] = ()
@@ -84,7 +87,9 @@ class Desk:
                 self._answer(order, Answer(text=sentence))
             else:
                 self._open[order] = self._now()
-        for name in self._revoker.fresh_ones():
+        fresh_ones = self._revoker.fresh_ones()
+        self._succession.press(fresh_ones)
+        for name in fresh_ones:
             for issuer in self._of(name):
                 issuer.records.insist(name, FRESH)
 
@@ -102,9 +107,8 @@ class Desk:
         return bool(self._of(name))
 
     def tried(self, name: str, since: datetime) -> bool:
-        """Whether an attempt at it ended since then, well or not."""
-        ends = (issuer.records.timetable.ended.get(name) for issuer in self._of(name))
-        return any(end is not None and end >= since for end in ends)
+        """Whether an attempt at it ended since then, well or not, at each server that looks after it."""
+        return self.wants(name) and all(_tried(issuer, name, since) for issuer in self._of(name))
 
     def is_busy(self, name: str) -> bool:
         """Whether it has an attempt under way: nothing may be done to it now."""
@@ -123,6 +127,8 @@ class Desk:
             self._commissions.add(parse_request(order.words[0]), lineages)
         elif order.verb is Verb.FORGET or DROP in order.words:
             self._commissions.remove(order.name)
+        elif order.verb in {Verb.RETRY, Verb.REVOKE} or FORCE in order.words:
+            self._succession.recall(order.name)
 
     def _issue(self, order: Order) -> str:
         return f"The certificate {order.name} is wanted from now on, as asked, until it is forgotten."
@@ -193,7 +199,7 @@ class Desk:
             table = issuer.records.timetable
             standing = table.directory if table.held_up else table.standing(name)
             wait = in_words(max(table.moment(name), standing.not_before) - self._now())
-            if not self.tried(name, asked):
+            if not _tried(issuer, name, asked):
                 if not table.held_up and table.moment(name) <= self._now():
                     return None
                 return Answer(text=f"{name} has to wait for {wait}: {standing.reason}.", is_well=False)
@@ -228,3 +234,8 @@ class Desk:
             self._control.answer(order, answer)
         except OperationalError as error:
             log.error("%s", error)
+
+
+def _tried(issuer: Issuer, name: str, since: datetime) -> bool:
+    end = issuer.records.timetable.ended.get(name)
+    return end is not None and end >= since

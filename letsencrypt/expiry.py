@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from letsencrypt.schedule import in_words
+from proxy_agent.tls.bundle import Bundle
 
 _DAY = timedelta(days=1)
 
@@ -31,6 +32,11 @@ def nearness(not_before: datetime, not_after: datetime, now: datetime) -> Nearne
     if left <= life / 12:
         return Nearness.LAST_TWELFTH
     return Nearness.LAST_SIXTH if left <= life / 6 else Nearness.FAR
+
+
+def is_ending(held: Bundle, now: datetime) -> bool:
+    """Whether *held* is in the last sixth of its life, or past it: it must not wait any longer for its renewal."""
+    return nearness(held.not_before, held.not_after, now) is not Nearness.FAR
 
 
 def warning(not_after: datetime, now: datetime, reason: str) -> str:

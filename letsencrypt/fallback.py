@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from letsencrypt.expiry import is_ending
 from letsencrypt.lineages import Lineage
 from letsencrypt.schedule import Failure
 from letsencrypt.standing import Obstacle
@@ -25,8 +26,6 @@ OWN_FAULT = frozenset(
 Not so where names fail validation or the preflight, where a request is refused as it stands, or where our own folders
 or options are at fault: the next CA would meet the same, and count it.
 """
-_LAST_PART = 6
-"""A certificate in the last sixth of its life must not wait any longer."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +57,17 @@ class Turn:
         return self.asked if self.serves is None else self.asked | {self.serves}
 
 
-def take_turns(lineage: Lineage, tiers: Sequence[Tier], now: datetime) -> Turn:
-    """Whose turn it is for *lineage*; *tiers* are the servers in line, the first of them the operator's choice."""
+def take_turns(
+    lineage: Lineage, tiers: Sequence[Tier], now: datetime, recalled: bool = False, must_go: bool = False
+) -> Turn:
+    """Whose turn it is for *lineage*; *tiers* are the servers in line, the first of them the operator's choice.
+
+    The first one is asked at once if it is *recalled*; what is served *must go* if it is to be revoked.
+    """
     serves = best_place(lineage, tiers, now)
     best = None if serves is None else tiers[serves]
-    urgent = best is None or not is_whole(best, lineage) or _in_last_part(best.held, now)
-    if serves and not urgent and not tiers[serves].due:
+    urgent = must_go or best is None or not is_whole(best, lineage) or _is_ending(best.held, now)
+    if serves and not urgent and not recalled and not tiers[serves].due:
         return Turn(frozenset(), serves)
     last = 0
     while urgent and last + 1 < len(tiers) and _is_to_blame(tiers[last].obstacle):
@@ -78,7 +82,7 @@ def best_place(lineage: Lineage, tiers: Sequence[Tier], now: datetime) -> int | 
         held = tiers[place].held
         assert held is not None
         covered = sum(map(held.covers, lineage.identifiers))
-        is_healthy = not tiers[place].due and not _in_last_part(held, now)
+        is_healthy = not tiers[place].due and not _is_ending(held, now)
         return is_whole(tiers[place], lineage), covered, is_healthy, held.not_before.timestamp()
 
     return max((place for place, tier in enumerate(tiers) if tier.held), key=rank, default=None)
@@ -89,8 +93,8 @@ def is_whole(tier: Tier, lineage: Lineage) -> bool:
     return tier.held is not None and tier.held.identifiers >= frozenset(lineage.identifiers)
 
 
-def _in_last_part(held: Bundle | None, now: datetime) -> bool:
-    return held is None or held.not_after - now < (held.not_after - held.not_before) / _LAST_PART
+def _is_ending(held: Bundle | None, now: datetime) -> bool:
+    return held is None or is_ending(held, now)
 
 
 def _is_to_blame(obstacle: Obstacle | None) -> bool:

@@ -205,7 +205,7 @@ class Certbot:
         words = run.words(run.errors)
         for word in words.splitlines():
             log.debug("certbot: %s", word)
-        return judge(run.words(run.output), f"{words}\n{stopped}", run.status, self._now())
+        return judge(run.words(run.output), words, run.status, self._now(), stopped)
 
     def _begin(self, order: bytes) -> _Run:
         """A process for *order*; it has begun once it tells its id."""

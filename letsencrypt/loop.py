@@ -117,7 +117,7 @@ class Loop:
         untidy = False
         while not self._sleep.stopping and not self._desk.is_waiting and self._wanted() == self._lineages:
             left = end - self._now()
-            if left <= timedelta():
+            if not timedelta() < left <= RESYNC:  # later than that it can be only where the clock was set back
                 break
             reasons = self._sleep.wait(min(left, POLL).total_seconds())
             if reasons - {RING}:

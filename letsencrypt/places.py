@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from letsencrypt.certonly import Folders
+from proxy_agent.daemon.errors import OperationalError
 
 
 class Places:
@@ -36,7 +37,7 @@ class Places:
 
     @contextmanager
     def taken(self) -> Iterator[Folders]:
-        """The folders of the first place that is free; from any thread."""
+        """The folders of the first place that is free; from any thread. Raises OperationalError."""
         with self._lock:
             if self._left:
                 place = heapq.heappop(self._left)
@@ -54,5 +55,8 @@ def _at(folders: Folders, place: int) -> Folders:
     """The work folder has to be there before a run begins, the log folder is certbot's."""
     if place > 1:
         folders = replace(folders, work=folders.work / str(place), logs=folders.logs / str(place))
-    folders.work.mkdir(parents=True, exist_ok=True)
+    try:
+        folders.work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OperationalError(f"Cannot make {folders.work}: {error.strerror}.") from error
     return folders

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from letsencrypt.expiry import is_ending
 from letsencrypt.lineages import Lineage
 from letsencrypt.preflight import CLOCK, DNS, Kind, Mode, Verdict, failing
 from proxy_agent.daemon.log import Notices
@@ -16,8 +17,6 @@ log = logging.getLogger(__name__)
 
 HEALS = timedelta(minutes=10)
 """How often is looked whether a name that was left out healed."""
-_LAST_PART = 6
-"""A certificate in the last sixth of its life would soon serve none of its names."""
 
 
 class Looking(Protocol):
@@ -69,7 +68,7 @@ def decide(
         return Clearance(lineage, tuple(verdicts))
     if not (subset_allowed and good and loses_nothing(good, held, now)):
         # Where we should be mistaken, a failed attempt is better than an expired certificate.
-        runs_out = held is not None and _in_last_part(held, now) and now < held.not_after
+        runs_out = held is not None and is_ending(held, now) and now < held.not_after
         return Clearance(lineage if runs_out else None, tuple(verdicts))
     left_out = frozenset(str(name) for name in lineage.identifiers if name not in good)
     return Clearance(replace(lineage, identifiers=good), tuple(verdicts), left_out)
@@ -79,11 +78,7 @@ def loses_nothing(good: Sequence[Identifier], held: Bundle | None, now: datetime
     """Whether no name loses a certificate that is *held* and lasts, when only *good* ones are in the next."""
     if held is None or held.identifiers <= frozenset(good):
         return True
-    return _in_last_part(held, now)
-
-
-def _in_last_part(held: Bundle, now: datetime) -> bool:
-    return held.not_after - now < (held.not_after - held.not_before) / _LAST_PART
+    return is_ending(held, now)
 
 
 class Gate:

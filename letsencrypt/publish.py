@@ -21,6 +21,20 @@ def read_pair(name: str, key: Path, fullchain: Path) -> Bundle:
         raise ValueError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
+def read_held(config: Path, name: str) -> Bundle:
+    """What certbot holds of the lineage *name* in its folder *config*; raises ValueError as read_pair() does."""
+    live = config / "live" / name
+    return read_pair(name, live / "privkey.pem", live / "fullchain.pem")
+
+
+def is_held(config: Path, name: str, pem: bytes) -> bool:
+    """Whether the bundle *pem* is what certbot holds of the lineage *name* in its folder *config*."""
+    try:
+        return (config / "live" / name / "cert.pem").read_bytes() in pem
+    except OSError:
+        return False
+
+
 class Publisher:
     """Keeps ``CERTS_FOLDER/NAME.pem`` equal to what certbot holds for a lineage, by comparing the two.
 
@@ -34,10 +48,8 @@ class Publisher:
 
     def held(self, lineage: Lineage) -> Bundle | None:
         """What certbot holds, whatever it covers; None if there is nothing; raises ValueError if it is no pair."""
-        live = self._config / "live" / lineage.name
-        if not live.is_dir():
-            return None
-        return read_pair(lineage.name, live / "privkey.pem", live / "fullchain.pem")
+        is_there = (self._config / "live" / lineage.name).is_dir()
+        return read_held(self._config, lineage.name) if is_there else None
 
     def servable(self, lineage: Lineage) -> Bundle | None:
         """What certbot holds, if it may be published now: valid, and for one of the wanted names at least."""

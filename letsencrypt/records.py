@@ -115,14 +115,14 @@ class Records:
             journal = self._keeper.begin(lineage.name, now)
         except OperationalError as error:
             return Permit(refusal=str(error).removesuffix("."), failure=Failure.STORAGE, renewal=renewal)
+        failed = self.timetable.standing(lineage.name).failure or self.timetable.directory.failure
+        ask_anew = failed is not None or lineage.name in self._by_operator | self._cut_short
         if refused:
-            return Permit(journal, refused.reason, Failure.BUDGET, refused.until, renewal, words)
+            return Permit(journal, refused.reason, Failure.BUDGET, refused.until, renewal, words, ask_anew)
         # Until it ends, it counts as all that it may come to.
         self._under_way[lineage.name] = Spent(
             time=now, names=plan.names, failed=plan.names, issued=True, renewal=renewal
         )
-        failed = self.timetable.standing(lineage.name).failure or self.timetable.directory.failure
-        ask_anew = failed is not None or lineage.name in self._by_operator | self._cut_short
         return Permit(journal, renewal=renewal, words=words, ask_anew=ask_anew)
 
     def spend(self, lineage: Lineage, permit: Permit, outcome: Outcome) -> None:

@@ -11,11 +11,11 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
-from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]  # what certbot reads the file with
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from letsencrypt.lineages import parse_lineage_name
-from letsencrypt.publish import read_pair
+from letsencrypt.publish import read_held, read_pair
+from letsencrypt.renewal_file import KINDS, path_of, server_of
 from letsencrypt.state_file import STATE_FOLDER
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.files import sync_folder, write_whole
@@ -25,8 +25,6 @@ REVOCATIONS = "revocations"
 """The folder below that of the states."""
 PATIENCE = timedelta(minutes=10)
 """So long is waited for a successor that cannot even be ordered, and for who may want the certificate after a start."""
-KINDS = ("privkey", "fullchain", "cert", "chain")
-"""The files of one version of a lineage."""
 FRESH = ("--force-renewal", "--new-key")
 """Makes certbot order the successor whatever it thinks of the present one, with another key, --reuse-key or not."""
 
@@ -158,9 +156,14 @@ class Revocations:
             raise OperationalError(f"Cannot make the folder {self._folder}: {error.strerror}.") from error
         write_whole(self._path(revocation), revocation.model_dump_json(indent=1).encode() + b"\n")
 
-    def held(self, revocation: Revocation) -> Bundle | None:
-        """What its lineage holds now, None if that is nothing whole."""
-        return _held(self._root / revocation.config, revocation.lineage)
+    def held(self, revocation: Revocation, published: Bundle | None) -> Bundle | None:
+        """What its lineage holds now, None if that is nothing whole.
+
+        Where several CAs issued for the name, it is what is *published* of that: the successor may be another's.
+        """
+        found = self._held_anywhere(revocation.lineage)
+        served = (bundle for _, bundle in found if published and bundle.serial == published.serial)
+        return next(served, None) or _held(self._root / revocation.config, revocation.lineage)
 
     def config(self, revocation: Revocation) -> Path:
         """Certbot's folder."""
@@ -179,9 +182,9 @@ class Revocations:
         places = ("archive/*", "quarantine/*/archive/*", "other-directories/*/archive/*")
         config = self._root / revocation.config
         for path in [path for place in places for path in config.glob(f"{place}/privkey*.pem")]:
-            files = [path.with_name(path.name.replace("privkey", kind, 1)) for kind in KINDS]
-            if _key_of(*files[:2]) == spoilt:
-                for file in files:
+            files = {kind: path.with_name(path.name.replace("privkey", kind, 1)) for kind in KINDS}
+            if _key_of(files["privkey"], files["fullchain"]) == spoilt:
+                for file in files.values():
                     file.unlink(missing_ok=True)
 
     def _held_anywhere(self, name: str) -> Iterator[tuple[Path, Bundle]]:
@@ -208,19 +211,15 @@ def _key_of(key: Path, fullchain: Path) -> bytes | None:
 
 
 def _held(config: Path, name: str) -> Bundle | None:
-    live = config / "live" / name
     try:
-        return read_pair(name, live / "privkey.pem", live / "fullchain.pem")
+        return read_held(config, name)
     except ValueError:
         return None
 
 
 def _server(config: Path, name: str) -> str:
     """Whom certbot would ask; raises ValueError if the lineage does not say."""
-    try:
-        conf = ConfigObj(
-            str(config / "renewal" / f"{name}.conf"), file_error=True, encoding="utf-8", interpolation=False
-        )
-        return str(conf["renewalparams"]["server"])
-    except (OSError, ConfigObjError, UnicodeDecodeError, KeyError, TypeError):
-        raise ValueError(f"certbot's {config}/renewal/{name}.conf does not tell which CA issued it") from None
+    server = server_of(config, name)
+    if server is None:
+        raise ValueError(f"certbot's {path_of(config, name)} does not tell which CA issued it")
+    return server

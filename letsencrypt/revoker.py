@@ -31,7 +31,7 @@ class Lineages(Protocol):
         ...
 
     def tried(self, name: str, since: datetime, /) -> bool:
-        """Whether an attempt at it ended, well or not, since then."""
+        """Whether an attempt at it ended, well or not, since then, wherever it is looked after."""
         ...
 
     def is_busy(self, name: str, /) -> bool:
@@ -142,7 +142,8 @@ class Revoker:
 
     def _held(self, revocation: Revocation) -> Bundle | None:
         """What its lineage holds, else what is in service."""
-        return self.revocations.held(revocation) or self._published(revocation.lineage)
+        published = self._published(revocation.lineage)
+        return self.revocations.held(revocation, published) or published
 
     def _published(self, name: str) -> Bundle | None:
         try:

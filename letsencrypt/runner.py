@@ -1,7 +1,7 @@
 """How a run of certbot ended: the report of its process, and the outcome in our words."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
@@ -75,10 +75,11 @@ def plain(text: str) -> str:
     return re.sub(r" ?[.]$", "", line if len(line) <= _LONGEST_DETAIL else f"{line[:_LONGEST_DETAIL]}…")
 
 
-def judge(lines: str, words: str, status: int | None, now: datetime) -> Outcome:
+def judge(lines: str, words: str, status: int | None, now: datetime, stopped: str = "") -> Outcome:
     """By the last of the *lines* that it reported; a run that was killed has none, or one from before that.
 
-    *words* are what it said besides, and *status* is its exit status, negative for a signal, None if nobody knows.
+    *words* are what it said besides, and *status* is its exit status, negative for a signal, None if nobody knows. If
+    it took too long, *stopped* says so: once a certificate is ordered, only the CA is waited for.
     """
     last = lines.splitlines()[-1:]
     try:
@@ -86,6 +87,8 @@ def judge(lines: str, words: str, status: int | None, now: datetime) -> Outcome:
     except ValidationError:
         report = Report.model_validate({"rc": 1, "class": "crash"})
     if report.kind == "crash" and not report.detail:
-        word = next((word for word in reversed(words.splitlines()) if word.strip()), "it said nothing")
+        word = stopped or next((word for word in reversed(words.splitlines()) if word.strip()), "it said nothing")
         report = report.model_copy(update={"detail": f"certbot ended with status {status}: {word}"})
-    return classify(report, now)
+    outcome = classify(report, now)
+    hung_at_ca = stopped and report.ordered and outcome.failure is Failure.CRASH
+    return replace(outcome, failure=Failure.SERVER) if hung_at_ca else outcome

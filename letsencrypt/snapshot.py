@@ -1,11 +1,14 @@
 """What the volumes say of all certificates at one moment; the loop need not run."""
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from letsencrypt.events import Certificate, Directory, Seen, Snapshot
+from letsencrypt.publish import is_held
 from letsencrypt.state import Record, State, parse_state
-from letsencrypt.state_file import STATE_FOLDER
+from letsencrypt.state_file import STATE_FOLDER, config_of
 from proxy_agent.tls.bundle import parse_bundle
 
 _Stamp = tuple[int, int, int]
@@ -38,15 +41,27 @@ class Volumes:
         )
 
     def _wanted(self, states: Mapping[str, State]) -> Iterator[Seen]:
-        """Each lineage once: where several servers are asked for it, as the last one left it."""
-        found: dict[str, tuple[str, Record]] = {}
+        """Each lineage once: where several servers are asked for it, as the one left it whose certificate is served.
+
+        If that is none of them, the one that was asked last.
+        """
+        found: dict[str, list[tuple[str, Record]]] = defaultdict(list)
         for key, state in states.items():
             for name, record in state.lineages.items():
-                if record.wanted and (name not in found or _age(record) < _age(found[name][1])):
-                    found[name] = (key, record)
-        for name, (key, record) in found.items():
-            config = self._root if key == "production" else self._root / "directories" / key
-            yield Seen(name, record.names, key, record.standing, str(config / "live" / name))
+                if record.wanted:
+                    found[name].append((key, record))
+        for name, records in found.items():
+            key, record = records[0] if len(records) == 1 else self._serving(name, records)
+            yield Seen(name, record.names, key, record.standing, str(self._config(key) / "live" / name))
+
+    def _serving(self, name: str, records: Iterable[tuple[str, Record]]) -> tuple[str, Record]:
+        published = b""
+        with contextlib.suppress(OSError):
+            published = (self._certs / f"{name}.pem").read_bytes()
+        return min(records, key=lambda each: (not is_held(self._config(each[0]), name, published), _age(each[1])))
+
+    def _config(self, key: str) -> Path:
+        return config_of(self._root / STATE_FOLDER / key, self._root)
 
     def _published(self) -> Iterator[tuple[str, Certificate]]:
         present = {path: _stamp(path) for path in sorted(self._certs.glob("[!.]*.pem"))}

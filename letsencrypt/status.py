@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from letsencrypt.expiry import Nearness, nearness, warning
+from letsencrypt.publish import is_held
 from letsencrypt.revocation import Revocations
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Record, State, parse_state
@@ -95,25 +96,20 @@ def format_json(lines: Iterable[CertificateStatus]) -> str:
 
 def _of_state(state: State, certs_folder: Path, now: datetime, folder: Path, root: Path) -> Iterator[CertificateStatus]:
     """What is published is told of the server that it came from, where several look after one certificate."""
-    live = config_of(folder, root) / "live"
+    config = config_of(folder, root)
     for name, record in state.lineages.items():
         bundle = _read(certs_folder / f"{name}.pem")
         if record.wanted or bundle is not None:
-            is_elsewhere = bundle is not None and record.wanted and _is_of_another(bundle, live, root)
+            is_elsewhere = bundle is not None and record.wanted and _is_of_another(bundle, config, root)
             yield _status(name, record, state, None if is_elsewhere else bundle, now)
 
 
-def _is_of_another(bundle: Bundle, live: Path, root: Path) -> bool:
-    """Whether certbot holds *bundle* below *root*, but not in *live*."""
-    folders = [root / "live", *root.glob("directories/*/live")]
-    return not _holds(live, bundle) and any(_holds(folder, bundle) for folder in folders)
-
-
-def _holds(live: Path, bundle: Bundle) -> bool:
-    try:
-        return (live / bundle.name / "cert.pem").read_bytes() in bundle.pem
-    except OSError:
-        return False
+def _is_of_another(bundle: Bundle, config: Path, root: Path) -> bool:
+    """Whether certbot holds *bundle* below *root*, but not in its folder *config*."""
+    configs = [root, *root.glob("directories/*")]
+    return not is_held(config, bundle.name, bundle.pem) and any(
+        is_held(each, bundle.name, bundle.pem) for each in configs
+    )
 
 
 def _status(name: str, record: Record, state: State, bundle: Bundle | None, now: datetime) -> CertificateStatus:

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -74,6 +74,10 @@ class Succession:
         """The certificates that certbot would have renewed, by their fingerprints."""
         self._passed_over: set[tuple[Directory, str]] = set()
         """What was due at a look at which it was not that server's turn to order."""
+        self._recalled: set[str] = set()
+        """For whom the first one is to be asked, whoever serves."""
+        self._pressing: Set[str] = frozenset()
+        """Whose certificate must be replaced, as it is to be revoked."""
         self._called: dict[str, int] = {}
         """Who was called in for whom, as far as that was said."""
 
@@ -93,9 +97,19 @@ class Succession:
             for place in sorted(turns[lineage.name].attending):
                 shared.setdefault(self._line[place], []).append(lineage)
         self._turns = turns
+        for name in tuple(self._recalled - turns.keys()):
+            self._recalled.discard(name)
         self._tell(lineages[self._line[0]], before, obstacle)
         own = {each: wanted for each, wanted in lineages.items() if each != self._line[0]}
         return {each: (*own.get(each, ()), *lent) for each, lent in shared.items()}
+
+    def recall(self, name: str) -> None:
+        """The operator's wish: the first one is asked for *name* once, though a fallback rests on what it issued."""
+        self._recalled.add(name)
+
+    def press(self, names: Set[str]) -> None:
+        """Have what is served for *names*, and for no others, replaced by whoever in line can."""
+        self._pressing = frozenset(names)
 
     def passed_over(self, directory: Directory) -> set[str]:
         """The lineages that *directory* may order now, but might not when it found them due."""
@@ -114,17 +128,41 @@ class Succession:
             return edges
         return replace(
             edges,
-            certbot=self._certbot(directory, edges.certbot),
+            certbot=self.in_turn(directory, edges.certbot),
             publisher=_Guarded(edges.publisher, lambda lineage: self._publishes(directory, lineage)),
             preflight=self._preflight(directory, edges.preflight),
         )
+
+    def in_turn(self, directory: Directory, run: CertbotRunner) -> CertbotRunner:
+        """*run* for *directory*, which only looks what is due while it is not its turn to order."""
+
+        def run_in_turn(lineage: Lineage, permit: Permit) -> Outcome:
+            if self._only_looks(directory, lineage):
+                return self._look(directory, lineage, run, permit)
+            self._passed_over.discard((directory, lineage.name))
+            outcome = run(lineage, permit)
+            if directory == self._line[0]:
+                self._recalled.discard(lineage.name)
+            return outcome
+
+        return run_in_turn
+
+    def _look(self, directory: Directory, lineage: Lineage, run: CertbotRunner, permit: Permit) -> Outcome:
+        outcome = run(lineage, replace(permit, refusal=_ONLY_LOOKS, words=()))
+        held = self._servable(directory, lineage)
+        if outcome.failure is not Failure.BUDGET or held is None:
+            return outcome
+        self._due[directory, lineage.name] = held.fingerprint
+        self._passed_over.add((directory, lineage.name))
+        return Outcome(secs=outcome.secs)
 
     def _turn(self, lineage: Lineage, obstacle: ObstacleOf) -> Turn:
         first = obstacle(self._line[0], lineage.name)
         is_well = first is None or first.failure not in OWN_FAULT
         if is_well and lineage.name not in self._called and self._nobody_came_in(lineage):
             return Turn(frozenset({0}))
-        return take_turns(lineage, self._tiers(lineage, obstacle), self._now())
+        recalled, must_go = lineage.name in self._recalled, lineage.name in self._pressing
+        return take_turns(lineage, self._tiers(lineage, obstacle), self._now(), recalled, must_go)
 
     def _nobody_came_in(self, lineage: Lineage) -> bool:
         """Whether no fallback holds anything that could be served: the rule, which costs no look at the first one."""
@@ -151,21 +189,6 @@ class Succession:
             return True
         place = best_place(lineage, self._tiers(lineage), self._now())
         return place is None or self._line[place] == directory
-
-    def _certbot(self, directory: Directory, run: CertbotRunner) -> CertbotRunner:
-        def run_in_turn(lineage: Lineage, permit: Permit) -> Outcome:
-            if not self._only_looks(directory, lineage):
-                self._passed_over.discard((directory, lineage.name))
-                return run(lineage, permit)
-            outcome = run(lineage, replace(permit, refusal=_ONLY_LOOKS))
-            held = self._servable(directory, lineage)
-            if outcome.failure is not Failure.BUDGET or held is None:
-                return outcome
-            self._due[directory, lineage.name] = held.fingerprint
-            self._passed_over.add((directory, lineage.name))
-            return Outcome(secs=outcome.secs)
-
-        return run_in_turn
 
     def _preflight(
         self, directory: Directory, look: Callable[[Lineage, Bundle | None, datetime], Clearance]

@@ -4,9 +4,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from letsencrypt.certonly import (
-    Directory,
-)
+from letsencrypt.certonly import Directory
 from letsencrypt.control import Control
 from letsencrypt.crew import RING
 from letsencrypt.desk import Desk
@@ -58,7 +56,7 @@ def wire(
         rehearse=rehearsals(settings, certbot, now),
     )
     let_go(settings.letsencrypt_folder)
-    loop = _loop(settings, Issuers(parts.issuer, succession), wakeup, now, _revoker(settings, certbot, now, random))
+    loop = _loop(parts, _revoker(settings, certbot, now, random))
     return ChallengeServer(challenges, settings.challenge_port), loop
 
 
@@ -69,21 +67,17 @@ def _succession(settings: Settings, now: Callable[[], datetime]) -> Succession:
     return Succession(settings.options.directory, settings.fallbacks, held, now)
 
 
-def _loop(
-    settings: Settings,
-    issuers: Issuers,
-    wakeup: Wakeup,
-    now: Callable[[], datetime],
-    revoker: Revoker,
-) -> Loop:
+def _loop(parts: IssuerParts, revoker: Revoker) -> Loop:
     """The loop around all issuers, with what is asked of it from outside."""
+    settings, wakeup, now, succession = parts.settings, parts.wakeup, parts.now, parts.succession
     commissions = commissions_of(settings)
     source = source_of(settings, now, commissions.wishes)
     leftovers = Leftovers(settings.certs_folder, settings.letsencrypt_folder, now)
     promise = Heartbeat(settings.heartbeat).promise
-    desk = Desk(Control(settings.control_folder), source.lineages, commissions, revoker, leftovers.forget, now)
+    control = Control(settings.control_folder)
+    desk = Desk(control, source.lineages, commissions, revoker, succession, leftovers.forget, now)
     tidy = Tidying(lambda: leftovers.withdraw(source.names()), watch_of(settings, now).look, now)
-    return Loop(source.lineages, issuers, tidy, wakeup, promise, now, desk)
+    return Loop(source.lineages, Issuers(parts.issuer, succession), tidy, wakeup, promise, now, desk)
 
 
 def _revoker(settings: Settings, certbot: Certbot, now: Callable[[], datetime], random: Callable[[], float]) -> Revoker:

@@ -105,9 +105,9 @@ class Container:
         with self.started(domains, " ".join(["--server", authority.directory, *options])) as loop:
             return loop.cycle()
 
-    def ask(self, verb: Verb, name: str) -> None:
+    def ask(self, verb: Verb, name: str, *words: str) -> None:
         """What the commands of that name do: leave a wish, which the next cycle finds."""
-        Control(self.run / "control").ask(Order(verb, name))
+        Control(self.run / "control").ask(Order(verb, name, words))
 
     def published(self, name: str) -> Bundle:
         """The bundle that the load balancer sees for the lineage *name*."""

@@ -65,6 +65,8 @@ class Mode(StrEnum):
     """Says nothing, until the fault is over."""
     DELAY = "delay"
     """Passes it on late."""
+    LOSE = "lose"
+    """Passes it on, and ends the connection in place of the answer."""
     GARBAGE = "garbage"
     """Answers with what is no ACME."""
 
@@ -189,6 +191,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._reset()
             case Mode.HANG if fault:
                 fault.over.wait(LONGEST_HANG)
+                self._reset()
+            case Mode.LOSE:
+                self._ask(self.command, self.path, body)
                 self._reset()
             case Mode.GARBAGE:
                 self._reply(200, {"Content-Type": "text/html"}, _GARBAGE)

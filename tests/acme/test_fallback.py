@@ -9,6 +9,7 @@ import pytest
 from letsencrypt.certonly import Directory
 from letsencrypt.control import Verb
 from letsencrypt.issuer import Report
+from letsencrypt.revocation import Revocations
 from letsencrypt.status import read_status
 from tests.acme.container import Container, Patient
 from tests.acme.pebble import LOOPBACK, Authorities, Authority, Dns, Trust
@@ -75,6 +76,37 @@ def test_while_the_first_is_down_another_issues_and_is_kept_until_its_renewal(
     with container.started("one.example", at(port)) as loop:
         assert loop.cycle().sentences == ()
     first.verify(container.published("one.example").pem, "one.example")
+
+
+def test_a_wish_brings_the_first_one_back_at_once(
+    container: Container, authorities: Authorities, fallback: Authority
+) -> None:
+    """The fallback's certificate is not due, and the first one is asked all the same; and what is revoked at the
+    fallback is replaced by the first one before.
+    """
+    container.settings = {"ACME_FALLBACK_SERVER": fallback.directory}
+    port, orders = free_port(), fallback.orders()
+    with container.started("again.example; leaked.example", at(port)) as loop:
+        look(loop)
+        first = authorities.start(port)
+        leaked = container.published("leaked.example")
+        fallback.verify(container.published("again.example").pem, "again.example")
+        container.ask(Verb.RETRY, "again.example")
+        look(loop)
+        first.verify(container.published("again.example").pem, "again.example")
+        fallback.verify(container.published("leaked.example").pem, "leaked.example")
+
+        container.ask(Verb.REVOKE, "leaked.example", "superseded")
+        look(loop)
+        first.verify(container.published("leaked.example").pem, "leaked.example")
+        look(loop)
+        assert fallback.is_revoked(leaked.serial)
+        assert (first.orders(), fallback.orders()) == (2, orders + 2)
+        for _ in range(2):
+            container.ask(Verb.RETRY, "leaked.example")
+            look(loop)
+        assert (first.orders(), fallback.orders()) == (2, orders + 2)
+        assert not Revocations(container.letsencrypt).all()
 
 
 def test_a_certificate_that_lasts_waits_for_the_first(

@@ -62,6 +62,15 @@ def test_a_run_that_is_killed_after_finalization_may_have_issued(tmp_path: Path)
     assert run(FINALIZING + HANGING, tmp_path, limit=0.5).failure is Failure.AFTER_FINALIZE
 
 
+def test_a_run_that_hangs_after_the_order_hangs_at_the_ca(tmp_path: Path) -> None:
+    """Nothing else is waited for then, so another CA may do better; what hangs before that may be a hook."""
+    ordered = FINALIZING.replace("finalized", "ordered")
+    for ending in (HANGING, "import signal; signal.pause()"):
+        outcome = run(ordered + ending, tmp_path, limit=0.5)
+        assert (outcome.failure, outcome.ordered) == (Failure.SERVER, True)
+        assert outcome.detail.endswith("it did not end within 0:00:00.500000 and was stopped")
+
+
 def test_the_last_report_counts(tmp_path: Path) -> None:
     """A run that goes on to a good end is good."""
     ending = """print('{"rc": 0, "class": "ok"}')"""

@@ -69,6 +69,14 @@ def test_a_healthy_certificate_of_a_fallback_asks_nothing_of_anybody() -> None:
     assert turn(Tier(held(DAY)), Tier(held(60 * DAY)), Tier()) == (set(), 1)
 
 
+def test_a_wish_or_a_revocation_ends_the_rest_of_a_fallback() -> None:
+    """The first one is asked then; another in its place only where what is served has to be replaced."""
+    resting = (Tier(None, DOWN), Tier(held(60 * DAY)))
+    assert take_turns(LINEAGE, resting, NOW, recalled=True).asked == {0}
+    assert take_turns(LINEAGE, resting, NOW, must_go=True).asked == {0, 1}
+    assert take_turns(LINEAGE, (Tier(), *resting[1:]), NOW, must_go=True).asked == {0}
+
+
 def test_what_is_due_is_the_first_ones_turn_again() -> None:
     """The fallback serves on meanwhile, and renews only if the first fails until the last sixth."""
     assert turn(Tier(), Tier(held(60 * DAY), None, due=True)) == ({0}, 1)

@@ -107,6 +107,7 @@ class World:
     outcomes: dict[str, Outcome | None] = field(default_factory=dict)
     """How runs end; where nothing is said, with a new certificate; None: nothing was due."""
     runs: list[str] = field(default_factory=list)
+    permits: list[Permit] = field(default_factory=list)
     promises: list[timedelta | None] = field(default_factory=list)
     clearances: dict[str, Lineage | None] = field(default_factory=dict)
     """What a preflight lets through; where nothing is said, all."""
@@ -134,6 +135,7 @@ class World:
     def certbot(self, lineage: Lineage, permit: Permit, /) -> Outcome:
         """One run."""
         self.runs.append(lineage.name)
+        self.permits.append(permit)
         outcome = self.outcomes.get(lineage.name, OK)
         if outcome is not None and permit.refusal:
             return Outcome(Failure.BUDGET, permit.refusal)
@@ -756,3 +758,21 @@ def test_an_unknown_account_is_replaced_once(caplog: pytest.LogCaptureFixture) -
     assert errors(caplog) == [
         "The account at ca.example cannot be used, so no certificate is ordered: unknown account. Next try in 24 hours."
     ]
+
+
+def test_a_run_that_cannot_begin_is_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    """No room for its folders, say: that ends neither the loop nor the other certificates."""
+
+    def no_room(name: str) -> None:
+        if name == "a.example":
+            raise OperationalError("Cannot make /run/work/2: No space left on device.")
+
+    these = world("a.example; b.example")
+    these.after_run = no_room
+    these.held["b.example"] = bundle("b.example", issue(["b.example"]))
+    issuer = these.issuer()
+    issuer.cycle()
+    assert errors(caplog) == [
+        "No certificate can be ordered: Cannot make /run/work/2: No space left on device. Next try in 61 seconds."
+    ]
+    assert not issuer.under_way

@@ -21,12 +21,14 @@ from letsencrypt.issuers import Issuers
 from letsencrypt.lineages import Lineage, parse_domains
 from letsencrypt.loop import Loop
 from letsencrypt.manual import Commissions
+from letsencrypt.publish import Publisher
 from letsencrypt.records import Records
 from letsencrypt.revocation import Revocations
 from letsencrypt.revoker import Revoker
 from letsencrypt.runner import Outcome
 from letsencrypt.settings import load
 from letsencrypt.state_file import StateFile
+from letsencrypt.succession import Succession
 from letsencrypt.wanted import WantedFile
 from proxy_agent.tls.names import Identifier
 from tests.unit.letsencrypt.certificates import NOW
@@ -137,13 +139,20 @@ class House:
         self.control = Control(folder / "control")
         self.known: list[Set[Identifier] | None] = []
         """What is known to be wanted, at the end of each cycle."""
+        self.tidied: list[int] = []
         admission = Admission(parse_domains(domains).lineages, Directory(PRODUCTION), parse_allowed(allowed))
         commissions = Commissions(folder / "issue.json", admission.domains, Options(directory=admission.directory))
         self.discovery = Discovery(WantedFile(self.path), admission, self.clock.now, commissions.wishes)
         revocations = Revocations(folder / "letsencrypt")
         revoker = Revoker(revocations, folder, folder / "work", self.revoke, self.clock.now, lambda: 0.0)
         desk = Desk(
-            self.control, self.discovery.lineages, commissions, revoker, lambda name: f"Forgot {name}.", self.clock.now
+            self.control,
+            self.discovery.lineages,
+            commissions,
+            revoker,
+            Succession(admission.directory, (), lambda _: Publisher(folder, folder, self.clock.now), self.clock.now),
+            lambda name: f"Forgot {name}.",
+            self.clock.now,
         )
         self.loop = Loop(
             self.discovery.lineages,
@@ -152,12 +161,17 @@ class House:
                     self.journal, self.clock, directory.host.partition("-")[2][:7], self.running
                 )
             ),
-            lambda: self.known.append(self.discovery.names()),
+            self.tidy,
             self.clock,
             self.clock.promises.append,
             self.clock.now,
             desk,
         )
+
+    def tidy(self) -> None:
+        """Note what is known then."""
+        self.known.append(self.discovery.names())
+        self.tidied.append(self.clock.seconds)
 
     def revoke(self, _words: Sequence[str], _folder: Path) -> Outcome:
         """Nothing is revoked here."""
@@ -318,6 +332,25 @@ def test_what_ends_is_concluded_at_once(house: House) -> None:
     """A ring ends no sleep and looks at nothing anew; at the end what is under way is waited for."""
     house.clock.rings[50] = RING
     assert house.run(60) == [(0, "v02.api: "), (50, "v02.api: advance")]
+
+
+def test_a_clock_that_was_set_back_lengthens_no_sleep(house: House) -> None:
+    """Nobody is promised more than the longest sleep."""
+
+    def set_back() -> None:
+        house.clock.time -= timedelta(hours=1)
+        house.clock.plans[-3540] = house.clock.stop
+
+    house.clock.plans[50] = set_back
+    assert house.run(100_000) == [(0, "v02.api: "), (-3550, "v02.api: ")]
+
+
+def test_many_ends_are_tidied_up_after_every_two_seconds(house: House) -> None:
+    """At the end of a sleep at the latest; nothing ended, nothing to tidy up."""
+    for second in (50, 51, 52, 53, 60):
+        house.clock.rings[second] = RING
+    house.run(61)
+    assert house.tidied == [0, 50, 52, 54, 60, 61]
 
 
 def test_what_is_under_way_is_looked_at_every_second(house: House) -> None:

@@ -182,6 +182,20 @@ def test_the_budget_stops_what_the_schedule_would_allow(caplog: pytest.LogCaptur
     )
 
 
+def test_a_renewal_that_the_budget_stopped_stays_due() -> None:
+    """Also a run that may only look asks the CA for its advice anew, or certbot would find nothing due for hours."""
+    these = world("a.example")
+    these.outcomes["a.example"] = LOST
+    issuer = these.issuer()
+    for _ in range(30):
+        these.time += timedelta(minutes=1)
+        issuer.retry_now()
+        issuer.cycle()
+    assert not these.permits[0].ask_anew
+    assert these.permits[-1].refusal
+    assert all(permit.ask_anew for permit in these.permits[1:])
+
+
 def test_a_limit_of_a_domain_holds_up_its_names_only() -> None:
     """Who shares the registered domain waits for the CA's moment, and others go on."""
     these = world("a.one.test; b.one.test; c.two.test")

@@ -111,6 +111,20 @@ def test_the_successor_comes_first(house: House, reason: Reason) -> None:
     assert house.proceed(hours=1) == [reason]
 
 
+def test_another_ca_may_issue_the_successor(house: House) -> None:
+    """What is held of the first CA stays as it was: what counts is what is published of what is held."""
+    house.revoker.ask(NAME, Reason.SUPERSEDED, drop=False)
+    successor = issue([NAME])
+    keep(house.root / "directories/other", NAME, successor)
+    house.attempted = house.time
+    assert house.proceed() == []
+    assert house.revoker.fresh_ones() == {NAME}
+    (house.certs / f"{NAME}.pem").write_bytes(bundle(NAME, successor).pem)
+    assert house.revoker.fresh_ones() == set()
+    assert house.proceed() == ["superseded"]
+    assert house.revoker.revocations.all() == ()
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_a_failed_order_keeps_nothing_unrevoked(house: House, reason: Reason) -> None:
     """After one try that failed, or ten minutes without one, it is revoked all the same, and goes on asking for

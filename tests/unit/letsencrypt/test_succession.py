@@ -1,6 +1,7 @@
 """Several ACME servers in line, with what certbot holds of each in folders."""
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -9,14 +10,17 @@ import pytest
 from letsencrypt.certonly import Directory
 from letsencrypt.discovery import Lineages
 from letsencrypt.fallback_servers import FallbackServer
-from letsencrypt.lineages import parse_domains
+from letsencrypt.lineages import Lineage, parse_domains
+from letsencrypt.permit import Permit
 from letsencrypt.publish import Publisher
+from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.standing import Obstacle
 from letsencrypt.succession import Succession
 from tests.unit.letsencrypt.certificates import NOW, issue, keep
 
 FIRST, SECOND = Directory("https://first.example/dir"), Directory("https://second.example/dir", "kid")
+ANY_REFUSAL = "no"
 OTHER = Directory("https://other.example/dir")
 WANTED: Lineages = {
     FIRST: parse_domains("a.test; b.test").lineages,
@@ -44,6 +48,17 @@ class House:
     def hold(self, directory: Directory, name: str, not_after: datetime) -> None:
         """A certificate from there."""
         keep(directory.config_folder(self.root), name, issue([name], not_after), server=directory.url)
+
+    def run(self, directory: Directory, permit: Permit) -> list[Permit]:
+        """With what certbot is started for the first lineage."""
+        begun: list[Permit] = []
+
+        def certbot(_lineage: Lineage, permit: Permit) -> Outcome:
+            begun.append(replace(permit, refusal=permit.refusal and ANY_REFUSAL))
+            return Outcome()
+
+        self.succession.in_turn(directory, certbot)(WANTED[FIRST][0], permit)
+        return begun
 
     def share(self) -> dict[str, list[str]]:
         """Who looks after what."""
@@ -90,6 +105,33 @@ def test_calling_in_and_the_return_are_said_once(house: House, caplog: pytest.Lo
         "first.example issues again: the certificate for a.test comes from there, "
         "and no longer from the fallback second.example.",
     ]
+
+
+def test_a_wish_brings_the_first_one_back(house: House) -> None:
+    """While a fallback rests on what it issued, until the first one has been asked; it orders nothing itself then."""
+    house.hold(SECOND, "a.test", NOW + timedelta(days=300))
+    house.succession.recall("a.test")
+    house.succession.recall("nobody.test")
+    both = {"first.example": ["a.test", "b.test"], "second.example": ["a.test"], "other.example": ["c.test"]}
+    assert house.share() == both == house.share()
+    permit = Permit(words=("--force-renewal",))
+    assert house.run(SECOND, permit) == [replace(permit, refusal=ANY_REFUSAL, words=())]
+    assert house.share() == both
+    assert house.run(FIRST, permit) == [permit]
+    assert house.share()["first.example"] == ["b.test"]
+
+
+def test_what_is_to_be_revoked_is_replaced_by_whoever_can(house: House) -> None:
+    """The fallback, too, while the first one fails."""
+    house.hold(SECOND, "a.test", NOW + timedelta(days=300))
+    house.obstacles[FIRST] = Obstacle(Failure.BUSY, "503")
+    permit = Permit(words=("--force-renewal", "--new-key"))
+    house.succession.press({"a.test"})
+    house.share()
+    assert house.run(SECOND, permit) == [permit]
+    house.succession.press(set())
+    house.share()
+    assert house.run(SECOND, permit) != [permit]
 
 
 def test_what_is_lent_brings_the_account_of_the_fallback(house: House) -> None:

@@ -15,7 +15,7 @@ from letsencrypt.standing import Standing
 from letsencrypt.state import Record, State
 from letsencrypt.state_file import StateFile
 from letsencrypt.watch import Listeners, Watch
-from tests.unit.letsencrypt.certificates import NOW, issue
+from tests.unit.letsencrypt.certificates import NOW, issue, keep
 
 HOUR = timedelta(hours=1)
 ALL = frozenset(Kind)
@@ -196,6 +196,19 @@ def test_the_volumes_tell_all_that_events_need(house: House) -> None:
     assert set(snapshot.certificates) == {"a.test"}
     assert snapshot.known == {"a.test", "past.test"}
     assert snapshot.complete
+
+
+def test_the_server_whose_certificate_is_served_tells_how_it_is(house: House) -> None:
+    """Though another one was asked after it, and failed."""
+    house.say("a.test", WELL, directory="other")
+    house.time += HOUR
+    house.say("a.test", REFUSED)
+    issued = issue(["a.test"])
+    keep(house.root, "a.test", issue(["a.test"]))
+    keep(house.root / "directories/other", "a.test", issued)
+    (house.certs / "a.test.pem").write_bytes(issued.bundle_pem)
+    [seen] = house.volumes.look().seen
+    assert (seen.directory, seen.standing) == ("other", WELL)
 
 
 def _break_state(house: House) -> None:
