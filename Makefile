@@ -71,8 +71,8 @@ test: check ## Everything: check, what that leaves out, every ring against real 
 chaos: toolbox build demo-image ## Let everything go wrong under load: a table of what that costs clients
 	@$(LIMIT) 3600 $(IN_TOOLBOX) python -m tests.chaos.table
 
-bench: toolbox build demo-image ## Measure a start, discovery, what many hosts cost, and issuing
-	@$(LIMIT) 1800 $(IN_TOOLBOX) bash -c "python -m tests.bench.start && python -m tests.bench.discovery && python -m tests.bench.hosts && python -m tests.bench.issue"
+bench: toolbox build demo-image ## Measure a start, discovery, what many hosts and certificates cost, and issuing
+	@$(LIMIT) 1800 $(IN_TOOLBOX) bash -c "python -m tests.bench.start && python -m tests.bench.discovery && python -m tests.bench.hosts && python -m tests.bench.certificates && python -m tests.bench.issue"
 
 format: toolbox ## Format the code, mend what ruff can, write the README's tables
 	@$(LIMIT) 120 $(IN_TOOLBOX) bash -c 'ruff format && ruff check --fix-only && python -m tests.readme && python -m tests.golden.case'

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from proxy_agent import perform, status
+from proxy_agent.actions import Verify
+from proxy_agent.arrivals import of_this_look
 from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.liveness import LONGEST_LOOK
@@ -13,7 +15,7 @@ from proxy_agent.daemon.log import Notices
 from proxy_agent.daemon.wakeup import Wakeup
 from proxy_agent.decision import Decision, World, decide
 from proxy_agent.edges import Certificates, Containers, Deployment, Runtime, Surroundings
-from proxy_agent.reconcile import Actual, Verify, plan
+from proxy_agent.reconcile import Actual, plan
 from proxy_agent.refusals import Refusals
 from proxy_agent.routing.extra import Extra
 from proxy_agent.routing.lingering import followed, grace_ends
@@ -70,12 +72,13 @@ class Agent:
         self._notices = Notices(log)
         self._services: tuple[Service, ...] | None = None
         self._services_as_of: datetime | None = None
-        self._world: World | None = None
         self._decision: Decision | None = None
         """What was decided in the world that was seen last: most looks find the same one."""
         self._routing = Routing()
         self._lines = Extra()
         self._refusals = Refusals(settings.resync_interval)
+        self._unfinished = False
+        """Whether a look left something for the next, to see to containers in between."""
         self._failures = 0
         self._without_docker = 0
 
@@ -128,13 +131,19 @@ class Agent:
             stored = self._deployment.certificates()
             decision = self._decide(now, stored)
             troubles += self._ask_letsencrypt(decision)
+            one_by_one = self._refusals.one_by_one(decision.desired.configuration.identity)
+            decision, left = of_this_look(decision, stored, running, one_by_one, self._decided)
             self._act(decision, stored, running)
-            finished = True
+            finished, self._unfinished = True, left or self._performer.unfinished
+            self._refusals.let_many_come(not left)
         except OperationalError as error:
             self._refusals.blame(error, self._lines, now)
+            known = len(self._refusals.certificates)
             if not self._refusals.learn(error, now):
                 troubles.append(str(error))
-        self._failures = 0 if finished and running else self._failures + 1
+            # One that turns out to be of no use is no reason to have the others wait.
+            self._unfinished = len(self._refusals.certificates) > known
+        self._failures = 0 if running and (finished or self._unfinished) else self._failures + 1
         if decision:
             troubles += self._refusals.of(decision.desired.configuration.identity)
         if running is None and self._failures > _PATIENCE:
@@ -186,8 +195,8 @@ class Agent:
             not_inserted=(*not_inserted, *not_kept),
             extra=self._refusals.of_extra(self._lines),
         )
-        if self._decision is None or self._world != world or now >= self._decision.good_until:
-            self._world, self._decision = world, self._decided(world)
+        if self._decision is None or self._decision.world != world or now >= self._decision.good_until:
+            self._decision = self._decided(world)
         if taken := self._surroundings.taken_ports(self._decision.ports):
             # "haproxy -c" does not see it, and a reload that cannot bind stops everybody for two seconds.
             return self._decided(replace(world, inserts=replace(world.inserts, taken_ports=taken)))
@@ -199,7 +208,8 @@ class Agent:
 
     def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
         refused = self._refusals.configuration
-        actual = Actual(self._deployment.files(), stored, running, self._performer.seen, refused)
+        one_by_one = self._refusals.one_by_one(decision.desired.configuration.identity)
+        actual = Actual(self._deployment.files(), stored, running, self._performer.seen, refused, one_by_one)
         actions = plan(decision.desired, actual)
         self._performer.perform(actions, stored, running is not None)
         if decision.desired.configuration.identity != refused:
@@ -246,4 +256,4 @@ class Agent:
             longest = min(longest, max((ends - self._clock()).total_seconds(), _SHORTEST_RETRY))
         if failures := max(self._failures, self._without_docker):
             return float(min(_SHORTEST_RETRY * 2 ** min(failures - 1, 10), _LONGEST_RETRY, longest))
-        return longest
+        return 0.0 if self._unfinished else longest

@@ -9,6 +9,7 @@ and to the file in which those are asked for that discovered services want.
 """
 
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,8 +45,8 @@ _STEM = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]{0,200}")
 _LARGEST_FILE = 256 * 1024
 
 
-Candidate = tuple[str, tuple[Path, ...]]
-"""A stem with the files that make one bundle."""
+Candidate = tuple[str, tuple[str, ...]]
+"""A stem with the paths of the files that make one bundle: plain text, as there may be thousands at every look."""
 
 
 @dataclass(frozen=True)
@@ -162,17 +163,17 @@ class Certificates:
             try:
                 yield stem, self._bundle(f"{source}/{stem}", files)
             except (ValueError, OSError) as error:
-                yield stem, Skipped(str(files[-1]), _reason(error))
+                yield stem, Skipped(files[-1], _reason(error))
 
-    def _bundle(self, name: str, files: tuple[Path, ...]) -> Bundle:
+    def _bundle(self, name: str, files: tuple[str, ...]) -> Bundle:
         state = tuple((file, *_identity(file)) for file in files)
         if name in self._parsed and self._parsed[name][0] == state:
             return self._parsed[name][1]
         if not _STEM.fullmatch(name.partition("/")[2]):
             raise ValueError("its name may hold letters, digits, '.', '_', '-' and '*' only")
-        if any(file.stat().st_size > _LARGEST_FILE for file in files):
+        if any(Path(file).stat().st_size > _LARGEST_FILE for file in files):
             raise ValueError(f"larger than {_LARGEST_FILE // 1024} KiB")
-        bundle = of_a_size_to_load(parse_bundle(name, b"\n".join(file.read_bytes() for file in files)))
+        bundle = of_a_size_to_load(parse_bundle(name, b"\n".join(Path(file).read_bytes() for file in files)))
         self._parsed[name] = (state, bundle)
         return bundle
 
@@ -200,30 +201,38 @@ class _Ring(FileSystemEventHandler):
             self._ring(self._reason)
 
 
+def _names(folder: Path) -> list[str]:
+    """What is in it and not hidden, sorted."""
+    with os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if not entry.name.startswith("."))
+
+
 def _bundle_candidates(folder: Path) -> Iterator[Candidate]:
-    for file in sorted(folder.iterdir()):
-        if file.suffix == ".pem" and not file.name.startswith("."):
-            yield file.stem, (file,)
+    for name in _names(folder):
+        stem, _, suffix = name.rpartition(".")
+        if suffix == "pem":
+            yield stem, (f"{folder}/{name}",)
 
 
 def _custom_candidates(folder: Path) -> Iterator[Candidate]:
-    names = {file.name for file in folder.iterdir() if not file.name.startswith(".")}
+    names = set(_names(folder))
     for name in sorted(names):
         stem, _, suffix = name.rpartition(".")
         if suffix == "crt" or (suffix == "key" and names.isdisjoint({f"{stem}.crt", f"{stem}.pem"})):
-            yield stem, (folder / f"{stem}.key", folder / f"{stem}.crt")
+            yield stem, (f"{folder}/{stem}.key", f"{folder}/{stem}.crt")
         elif suffix == "pem" and f"{stem}.crt" not in names:
-            yield stem, (folder / name,)
+            yield stem, (f"{folder}/{name}",)
 
 
 def _live_candidates(folder: Path) -> Iterator[Candidate]:
-    for lineage in sorted(folder.iterdir()):
-        if lineage.is_dir() and not lineage.name.startswith("."):
-            yield lineage.name, (lineage / "privkey.pem", lineage / "fullchain.pem")
+    for name in _names(folder):
+        lineage = folder / name
+        if lineage.is_dir():
+            yield name, (f"{lineage}/privkey.pem", f"{lineage}/fullchain.pem")
 
 
-def _identity(file: Path) -> tuple[int, int, int]:
-    status = file.stat()
+def _identity(file: str) -> tuple[int, int, int]:
+    status = os.stat(file)  # noqa: PTH116 - several times as fast as Path.stat()
     return status.st_ino, status.st_mtime_ns, status.st_size
 
 

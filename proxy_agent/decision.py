@@ -51,6 +51,8 @@ class World:
 class Decision:
     """What should be, and what had to be left out of it."""
 
+    world: World
+    """What it rests on."""
     desired: Desired
     routing: Routing
     selection: Selection
@@ -83,6 +85,7 @@ def decide(
     crt_list = _crt_list(selection, tls_options, path_of)
     certificates = {path_of(bundle.name): bundle for bundle, _ in selection.entries}
     return Decision(
+        world=world,
         desired=Desired(
             configuration=templates.render(
                 routing, crt_list, default_path, world.extra, replace(world.inserts, tls_options=tls_options)

@@ -1,8 +1,13 @@
 """Which certificates a worker has in memory, as it was asked before: with thousands, asking for each takes seconds."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from itertools import batched
 
 _AT_EACH_LOOK = 100
+_IN_ONE_LINE = 50
+"""Questions that fit into HAProxy's buffer together, however long the paths are."""
+_FINGERPRINT = re.compile(r"^Filename: (\S+)$|^SHA1 FingerPrint: ([0-9A-F]+)$", re.MULTILINE)
 
 
 class Fingerprints:
@@ -17,16 +22,34 @@ class Fingerprints:
         self._next = 0
 
     def of(self, paths: Sequence[str], worker: int, ask: Callable[[str], str]) -> Mapping[str, str]:
-        """The fingerprints of all *paths*: from *ask* for those that are new, or whose turn it is."""
+        """The fingerprints of all *paths*: by *ask*, which runs a command, for those that are new or have their turn.
+
+        That of an empty store is empty.
+        """
         if worker != self._worker:
             self._worker, self._known = worker, {}
         first = self._next if self._next < len(paths) else 0
         self._next = first + _AT_EACH_LOOK
         for path in paths[first : self._next]:
             self._known.pop(path, None)
-        self._known = {path: self._known[path] if path in self._known else ask(path) for path in paths}
+        asked: dict[str, str] = {}
+        for some in batched((path for path in paths if path not in self._known), _IN_ONE_LINE, strict=False):
+            asked |= _fingerprints(ask(";".join(f"show ssl cert {path}" for path in some)))
+        self._known = {path: self._known.get(path) or asked.get(path, "") for path in paths}
         return dict(self._known)
 
-    def forget(self, path: str) -> None:
-        """What was known of *path* may not be so any more."""
-        self._known.pop(path, None)
+    def forget(self, path: str) -> bool:
+        """What was known of *path* may not be so any more; whether anything was."""
+        return self._known.pop(path, None) is not None
+
+
+def _fingerprints(answers: str) -> dict[str, str]:
+    """By path, as many answers to ``show ssl cert PATH`` say."""
+    found: dict[str, str] = {}
+    path = ""
+    for match in _FINGERPRINT.finditer(answers):
+        if match[1]:
+            path = match[1]
+        else:
+            found[path] = match[2]
+    return found

@@ -2,12 +2,13 @@
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
-from proxy_agent.daemon.errors import OperationalError
-from proxy_agent.reconcile import (
+from proxy_agent.actions import (
     Action,
     AddCrtListLine,
     Deploy,
@@ -19,6 +20,8 @@ from proxy_agent.reconcile import (
     Verify,
     WriteFile,
 )
+from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.handshakes import Handshakes, Listener
 from proxy_agent.routing.model import ServerState
 from proxy_agent.routing.render import CONFIGURATION, Configuration
 from proxy_agent.runtime import CrtListLine, RuntimeRefusal, Verdict
@@ -50,19 +53,13 @@ class Deployment(Protocol):
 
     configuration: Path
 
-    def store_certificate(self, path: str, pem: bytes) -> None: ...
+    def store_certificates(self, bundles: Mapping[str, bytes]) -> None: ...
     def remove_certificate(self, path: str) -> None: ...
     def write(self, name: str, content: bytes) -> None: ...
     def stage(self, files: Mapping[str, bytes], identity: str) -> Path: ...
     def commit(self, staged: Path) -> Path | None: ...
     def discard(self, generation: Path) -> None: ...
     def prune(self) -> None: ...
-
-
-class Listener(Protocol):
-    """What is needed of the TLS listener."""
-
-    def serial(self, server_name: str | None) -> int: ...
 
 
 class CertificateRefused(OperationalError):
@@ -86,6 +83,13 @@ class ConfigurationRefused(OperationalError):
         """Whether ``haproxy -c`` said so: then its text is at fault, not a port that is taken."""
 
 
+class CertificatesRefused(OperationalError):
+    """HAProxy does not accept many bundles at once; those before are in place again. One by one tells which."""
+
+    def __init__(self, reasons: str) -> None:
+        super().__init__(f"HAProxy refuses one of many new certificates: {_gist(reasons)}")
+
+
 class Performer:
     """Carries out actions in order; the first that fails ends the plan, and the next look makes a new one."""
 
@@ -95,38 +99,51 @@ class Performer:
         runtime: Runtime,
         listener: Listener,
         check: Callable[[Path], Verdict],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deployment = deployment
         self._runtime = runtime
-        self._listener = listener
+        self._handshakes = Handshakes(listener, clock)
         self._check = check
-        self.seen: dict[str, int] = {}
+
+    @property
+    def seen(self) -> Mapping[str, int]:
         """Serial number that the last handshake showed, by the name of the bundle that it was to show."""
+        return self._handshakes.seen
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last plan had more to verify than one look may take; the next plan has it again."""
+        return self._handshakes.postponed
 
     def perform(self, actions: Sequence[Action], previous: Mapping[str, bytes], running: bool) -> None:
         """Carry out *actions*; *previous* are the bundles on disk before, by path; *running*: HAProxy is there.
 
         Raises CertificateRefused, ConfigurationRefused, or OperationalError where the disk or HAProxy fails.
         """
+        self._handshakes.begin()
         try:
             self._carry_out(actions, previous, running)
-        except ConfigurationRefused:
+        except (ConfigurationRefused, CertificatesRefused):
             # A bundle may be the reason: with the old ones back, the next look offers each new one to the worker alone.
-            for action in actions:
-                if isinstance(action, StoreCertificate):
-                    self._put_back(action.path, previous)
+            self._put_back([action.path for action in actions if isinstance(action, StoreCertificate)], previous)
             raise
 
     def _carry_out(self, actions: Sequence[Action], previous: Mapping[str, bytes], running: bool) -> None:
-        for number, action in enumerate(actions):
-            try:
-                self._act(action, previous, running)
-            except RuntimeRefusal as error:
-                # The disk is ahead of the worker by exactly this: a reload brings the two together.
-                log.warning("%s Reloading instead.", error)
-                self._reload()
-                self._carry_out(_left_after_reload(actions[number:]), previous, running)
-                return
+        for are_stores, group in groupby(enumerate(actions), lambda item: isinstance(item[1], StoreCertificate)):
+            if are_stores:
+                stores = (action for _, action in group if isinstance(action, StoreCertificate))
+                self._deployment.store_certificates({store.path: store.bundle.pem for store in stores})
+                continue
+            for number, action in group:
+                try:
+                    self._act(action, previous, running)
+                except RuntimeRefusal as error:
+                    # The disk is ahead of the worker by exactly this: a reload brings the two together.
+                    log.warning("%s Reloading instead.", error)
+                    self._reload()
+                    self._carry_out(_left_after_reload(actions[number:]), previous, running)
+                    return
 
     def accepts_current(self) -> bool:
         """Whether HAProxy would start on what is current."""
@@ -134,8 +151,6 @@ class Performer:
 
     def _act(self, action: Action, previous: Mapping[str, bytes], running: bool) -> None:
         match action:
-            case StoreCertificate(path, bundle):
-                self._deployment.store_certificate(path, bundle.pem)
             case LoadCertificate(path, bundle):
                 with self._judging(path, bundle, previous):
                     self._runtime.load_certificate(path, bundle.pem)
@@ -150,10 +165,10 @@ class Performer:
                 self._change_values(action)
             case WriteFile(name, content):
                 self._deployment.write(name, content)
-            case Deploy(configuration):
-                self._deploy(configuration, running)
-            case Verify(server_name, bundle, news):
-                self._verify(server_name, bundle, news)
+            case Deploy(configuration, for_certificates):
+                self._deploy(configuration, running, for_certificates)
+            case Verify():
+                self._handshakes.verify(action, self._reload)
             case ForgetCertificate(path, loaded):
                 if loaded:
                     self._runtime.unload_certificate(path)
@@ -183,20 +198,23 @@ class Performer:
             yield
         except RuntimeRefusal as error:
             # Left on disk, it would make the next reload fail for everybody.
-            self._put_back(path, previous)
+            self._put_back([path], previous)
             raise CertificateRefused(bundle, str(error)) from error
 
-    def _put_back(self, path: str, previous: Mapping[str, bytes]) -> None:
-        if path in previous:
-            self._deployment.store_certificate(path, previous[path])
-        else:
+    def _put_back(self, paths: Iterable[str], previous: Mapping[str, bytes]) -> None:
+        before = {path: previous.get(path) for path in paths}
+        if known := {path: pem for path, pem in before.items() if pem is not None}:
+            self._deployment.store_certificates(known)
+        for path in before.keys() - known.keys():
             self._deployment.remove_certificate(path)
 
-    def _deploy(self, configuration: Configuration, running: bool) -> None:
+    def _deploy(self, configuration: Configuration, running: bool, for_certificates: bool) -> None:
         staged = self._deployment.stage(configuration.files, configuration.identity)
         verdict = self._check(staged / CONFIGURATION)
         if not verdict.accepted:
             self._deployment.discard(staged)
+            if for_certificates:
+                raise CertificatesRefused(verdict.reasons)
             raise ConfigurationRefused(configuration, verdict.reasons, by_check=True)
         before = self._deployment.commit(staged)
         if running:
@@ -209,24 +227,13 @@ class Performer:
                     raise OperationalError(str(refusal))
                 self._deployment.commit(before)
                 self._deployment.discard(staged)
-                raise refusal
+                raise CertificatesRefused(verdict.reasons) if for_certificates else refusal
         self._deployment.prune()
 
     def _reload(self) -> None:
         verdict = self._runtime.reload()
         if not verdict.accepted:
             raise OperationalError(f"HAProxy refuses to reload what is on disk: {_gist(verdict.reasons)}")
-
-    def _verify(self, server_name: str | None, bundle: Bundle, news: bool) -> None:
-        shown = self._listener.serial(server_name)
-        if shown != bundle.serial and self.seen.get(bundle.name) != shown:
-            # Once: where a reload does not help, doing it again at every look would not either.
-            self._reload()
-            shown = self._listener.serial(server_name)
-        self.seen[bundle.name] = shown
-        if news and shown == bundle.serial:
-            until = f"{bundle.not_after:%Y-%m-%d %H:%M} UTC"
-            log.info("Clients of %s now get the certificate %s, valid until %s.", _who(server_name), bundle.name, until)
 
 
 def _left_after_reload(actions: Iterable[Action]) -> tuple[Action, ...]:
@@ -236,10 +243,6 @@ def _left_after_reload(actions: Iterable[Action]) -> tuple[Action, ...]:
         for action in actions
         if not isinstance(action, RemoveCrtListLine | ReplaceMap | ServerAction | AddTicketKey)
     )
-
-
-def _who(server_name: str | None) -> str:
-    return server_name or "no known name"
 
 
 def _gist(reasons: str) -> str:

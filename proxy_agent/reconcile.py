@@ -1,17 +1,33 @@
 """The difference between what should be and what is, as a list of actions in the order that is safe.
 
 Files are written before anything names them and removed after nothing does. Bundles, crt-list lines and maps change
-in the running worker; only a changed ``haproxy.cfg`` costs a reload, which then takes the rest along.
+in the running worker; only a changed ``haproxy.cfg`` costs a reload, which then takes the rest along, or more bundles
+at once than are worth loading one by one.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from proxy_agent.actions import (
+    Action,
+    AddCrtListLine,
+    Deploy,
+    ForgetCertificate,
+    LoadCertificate,
+    RemoveCrtListLine,
+    ReplaceMap,
+    StoreCertificate,
+    Verify,
+    WriteFile,
+)
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, TICKET_KEYS, Configuration, identity_in
-from proxy_agent.runtime import CrtListLine, Running
-from proxy_agent.server_changes import MoveServer, ServerAction, SetServerState, server_changes
-from proxy_agent.session_tickets import AddTicketKey, ticket_changes
+from proxy_agent.runtime import Running
+from proxy_agent.server_changes import MoveServer, SetServerState, server_changes
+from proxy_agent.session_tickets import ticket_changes
 from proxy_agent.tls.bundle import Bundle
+
+AT_ONCE = 500
+"""As many bundles load one by one in the time that a reload takes which reads all of them."""
 
 
 @dataclass(frozen=True)
@@ -38,100 +54,13 @@ class Actual:
     """Serial numbers that handshakes showed, by the name of the bundle that they were to show."""
     refused: str | None = None
     """The identity of a configuration that HAProxy refused: not tried again while nothing changed."""
-
-
-@dataclass(frozen=True)
-class StoreCertificate:
-    """Write a bundle to disk."""
-
-    path: str
-    bundle: Bundle
-
-
-@dataclass(frozen=True)
-class LoadCertificate:
-    """Give a bundle to the running worker, new or in place of its predecessor."""
-
-    path: str
-    bundle: Bundle
-
-
-@dataclass(frozen=True)
-class AddCrtListLine:
-    """Have the running worker choose a bundle for names; only now does it say whether it can use a new one."""
-
-    path: str
-    names: tuple[str, ...]
-    bundle: Bundle
-    options: str = ""
-
-
-@dataclass(frozen=True)
-class RemoveCrtListLine:
-    """Have the running worker forget a choice."""
-
-    line: CrtListLine
-
-
-@dataclass(frozen=True)
-class ReplaceMap:
-    """Exchange a map of the running worker."""
-
-    path: str
-    entries: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class WriteFile:
-    """Make a file of the current configuration agree with what the runtime API changed."""
-
-    name: str
-    content: bytes
-
-
-@dataclass(frozen=True)
-class Deploy:
-    """Stage, check, commit and load a whole configuration."""
-
-    configuration: Configuration
-
-
-@dataclass(frozen=True)
-class Verify:
-    """Prove by a handshake that a bundle is what clients get."""
-
-    server_name: str | None
-    bundle: Bundle
-    news: bool = True
-    """Whether clients got another one before, which is worth a line in the log."""
-
-
-@dataclass(frozen=True)
-class ForgetCertificate:
-    """Unload a bundle that nothing names any more, and remove its file."""
-
-    path: str
-    loaded: bool
-
-
-Action = (
-    StoreCertificate
-    | LoadCertificate
-    | AddCrtListLine
-    | RemoveCrtListLine
-    | ReplaceMap
-    | WriteFile
-    | Deploy
-    | Verify
-    | ForgetCertificate
-    | ServerAction
-    | AddTicketKey
-)
+    one_by_one: bool = False
+    """Whether HAProxy refused many bundles at once: then each is offered to it alone, whatever their number."""
 
 
 def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
     """The actions that make *actual* equal *desired*, in order; none where nothing differs."""
-    changed = _changed_certificates(desired, actual)
+    changed = changed_certificates(desired.certificates, actual.certificates, actual.running)
     deploy = _needs_deployment(desired, actual, changed)
     actions: list[Action] = []
     if deploy:
@@ -140,7 +69,7 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
             changes = server_changes(desired.configuration.backends, actual.running.servers)
             actions += [change for change in changes if isinstance(change, MoveServer | SetServerState)]
         actions += _stores(changed, actual)
-        actions.append(Deploy(desired.configuration))
+        actions.append(Deploy(desired.configuration, _is_loaded(desired, actual)))
     elif actual.running:
         late = _shrinking(changed, actual.running)
         actions += _loads({path: bundle for path, bundle in changed.items() if path not in late}, actual)
@@ -156,7 +85,9 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
     else:
         return ()
     if actual.running:
-        actions += _verifications(desired, changed, actual)
+        proofs = tuple(_verifications(desired, changed, actual))
+        # What is new to clients comes first: a look may not have the time for all.
+        actions += [proof for proof in proofs if proof.news] + [proof for proof in proofs if not proof.news]
     actions += _leftovers(desired, actual, reloads=deploy)
     return tuple(actions)
 
@@ -173,8 +104,14 @@ def _needs_deployment(desired: Desired, actual: Actual, changed: Mapping[str, Bu
     if actual.running is None:
         # HAProxy will start on these files alone, and nobody can ask it then to take a part of them back.
         return bool(changed) or any(_file_changes(desired, actual))
+    return not _is_loaded(desired, actual) or (len(changed) > AT_ONCE and not actual.one_by_one)
+
+
+def _is_loaded(desired: Desired, actual: Actual) -> bool:
+    """Whether HAProxy runs the desired configuration, if not with all that the runtime API changes."""
     on_disk = identity_in(actual.files.get(CONFIGURATION, b""))
-    return {on_disk, actual.running.configuration} != {desired.configuration.identity}
+    running = actual.running.configuration if actual.running else None
+    return {on_disk, running} == {desired.configuration.identity}
 
 
 def _stores(changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:
@@ -184,9 +121,14 @@ def _stores(changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:
 
 
 def _loads(changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:
-    """One by one: the refusal of one finds the others untouched."""
+    """One by one: the refusal of one finds the others untouched.
+
+    Files that nothing names yet may all come first; of those in use, HAProxy has taken each before the next changes.
+    """
+    yield from _stores({path: bundle for path, bundle in changed.items() if path not in actual.certificates}, actual)
     for path, bundle in changed.items():
-        yield from _stores({path: bundle}, actual)
+        if path in actual.certificates:
+            yield from _stores({path: bundle}, actual)
         yield LoadCertificate(path, bundle)
 
 
@@ -197,13 +139,15 @@ def _shrinking(changed: Mapping[str, Bundle], running: Running) -> Mapping[str, 
     return {path: bundle for path, bundle in changed.items() if path in lost}
 
 
-def _changed_certificates(desired: Desired, actual: Actual) -> dict[str, Bundle]:
-    loaded = actual.running.certificates if actual.running else None
+def changed_certificates(
+    desired: Mapping[str, Bundle], stored: Mapping[str, bytes], running: Running | None
+) -> dict[str, Bundle]:
+    """Those of *desired*, by path, that are not on disk as they should be, or not in the running worker."""
+    loaded = running.certificates if running else None
     return {
         path: bundle
-        for path, bundle in sorted(desired.certificates.items())
-        if actual.certificates.get(path) != bundle.pem
-        or (loaded is not None and loaded.get(path) != bundle.fingerprint)
+        for path, bundle in sorted(desired.items())
+        if stored.get(path) != bundle.pem or (loaded is not None and loaded.get(path) != bundle.fingerprint)
     }
 
 
@@ -238,7 +182,7 @@ def _file_changes(desired: Desired, actual: Actual) -> Iterator[Action]:
             yield WriteFile(name, content)
 
 
-def _verifications(desired: Desired, changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Action]:
+def _verifications(desired: Desired, changed: Mapping[str, Bundle], actual: Actual) -> Iterator[Verify]:
     """Each bundle once in the agent's life, and again when it changes."""
     lines = actual.running.crt_list if actual.running else ()
     there = {(line.path, frozenset(line.names)) for line in lines}

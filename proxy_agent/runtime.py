@@ -28,9 +28,9 @@ _IDLE_WITHIN = "200ms"
 
 _LONGEST_WORDS = 300
 _SUCCESS = "Success!"
+_CREATED = "Transaction created"
 _MAP_LINE = re.compile(r"0x[0-9a-f]+ (\S+) (.*)")
 _CRT_LIST_LINE = re.compile(r"(\S+):(\d+)(?: \[([^\]]*)\])?(?: (.*))?")
-_FINGERPRINT = re.compile(r"^SHA1 FingerPrint: ([0-9A-F]+)$", re.MULTILINE)
 _WORKER = re.compile(r"^Pid: (\d+)$", re.MULTILINE)
 _OPEN_TRANSACTION = re.compile(r"^\*(\S+)$", re.MULTILINE)
 _TICKET_KEY = re.compile(r"^\d+\.\d+ (\S+)$", re.MULTILINE)
@@ -96,12 +96,14 @@ class Runtime:
     def running(self) -> Running | None:
         """What the worker holds now; None while there is none to ask."""
         try:
-            worker = _WORKER.search(self._ask("show info"))
+            found = _WORKER.search(self._ask("show info"))
+            worker = int(found[1]) if found else 0
+            paths = re.findall(r"^[^#*\s]\S*$", self._ask("show ssl cert"), re.MULTILINE)
             configuration = _CONFIGURATION.search(self._ask("show env COMPANION_CONFIGURATION"))
             return Running(
-                worker=int(worker[1]) if worker else 0,
+                worker=worker,
                 configuration=configuration[1] if configuration else "",
-                certificates=self._certificates(int(worker[1]) if worker else 0),
+                certificates=self._fingerprints.of(paths, worker, self._ask),
                 crt_list=tuple(self._crt_list_lines()),
                 maps={path: self._map(path) for path in self._maps},
                 servers=parse_server_states(self._ask("show servers state")),
@@ -112,19 +114,26 @@ class Runtime:
 
     def load_certificate(self, path: str, pem: bytes) -> None:
         """Make *pem* what HAProxy uses as *path*, from the next handshake on; raises RuntimeRefusal."""
-        self._fingerprints.forget(path)
+        if not self._fingerprints.forget(path):
+            self._ask(f"new ssl cert {path}")
+        setting = f"set ssl cert {path} <<\n{pem.decode('ascii').strip()}\n"
+        if _CREATED not in self._ask(setting):
+            self._clear_the_way(path)
+            self._demand(setting, _CREATED)
+        try:
+            self._demand(f"commit ssl cert {path}", _SUCCESS)
+        except RuntimeRefusal:
+            self._ask(f"abort ssl cert {path}")
+            raise
+
+    def _clear_the_way(self, path: str) -> None:
+        """Put right what may keep a certificate from being set: the full list is long where there are thousands."""
         listing = self._ask("show ssl cert")
         for stale in _OPEN_TRANSACTION.findall(listing):
             # The only writer died in the middle of one; it blocks all others until it is aborted.
             self._ask(f"abort ssl cert {stale}")
         if path not in listing.split():
             self._demand(f"new ssl cert {path}", "New empty certificate store")
-        self._demand(f"set ssl cert {path} <<\n{pem.decode('ascii').strip()}\n", "Transaction created")
-        try:
-            self._demand(f"commit ssl cert {path}", _SUCCESS)
-        except RuntimeRefusal:
-            self._ask(f"abort ssl cert {path}")
-            raise
 
     def unload_certificate(self, path: str) -> None:
         """Forget a certificate that no line of the crt-list names any more; raises RuntimeRefusal."""
@@ -200,15 +209,6 @@ class Runtime:
             raise OperationalError(f"HAProxy's master process does not answer a reload: {error}.") from error
         verdict, _, messages = answer.partition("--\n")
         return Verdict("Success=1" in verdict, messages)
-
-    def _certificates(self, worker: int) -> Mapping[str, str]:
-        paths = [path for path in self._ask("show ssl cert").splitlines() if path and not path.startswith(("#", "*"))]
-
-        def ask(path: str) -> str:
-            fingerprint = _FINGERPRINT.search(self._ask(f"show ssl cert {path}"))
-            return fingerprint[1] if fingerprint else ""
-
-        return self._fingerprints.of(paths, worker, ask)
 
     def _crt_list_lines(self) -> Iterator[CrtListLine]:
         for text in self._ask(f"show ssl crt-list -n {self._crt_list}").splitlines():

@@ -2,16 +2,18 @@
 
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from tests.certificate_authority import CertificateAuthority
+from tests.certificate_authority import CertificateAuthority, Issued
 from tests.haproxy.origin import Origin
 from tests.haproxy.proxy import Proxy, service, visitors
 from tests.haproxy.worlds import service_with
+from tests.waiting import until
 
 
 def loaded(proxy: Proxy) -> list[str]:
@@ -340,3 +342,55 @@ def test_a_container_brings_its_certificate_along(proxy: Proxy, shop: Origin) ->
     assert proxy.serial("a.test") == better.serial
     proxy.serve()
     assert proxy.look_until_calm().problems == ()
+
+
+def publish_many(proxy: Proxy, number: int) -> list[Issued]:
+    """Many bundles, m0.test and so on, of one key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return [proxy.publish(f"m{n}", f"m{n}.test", private_key=key) for n in range(number)]
+
+
+def test_hundreds_come_in_shares_and_services_in_between(proxy: Proxy, shop: Origin) -> None:
+    """A service that starts is served by the next look; no certificate costs a request or a reload."""
+    proxy.serve(service("shop", "a.test", shop.port))
+    proxy.publish("a", "a.test")
+    proxy.look()
+    issued = publish_many(proxy, 300)
+    with visitors(proxy, "a.test") as visits:
+        proxy.look()
+        proxy.serve(service("shop", "a.test,b.test", shop.port))
+        proxy.look()
+        assert proxy.plain("b.test").status == 200
+        assert len(loaded(proxy)) < 150, "the rest is still to come"
+        worker = proxy.worker
+        until(lambda: sum(bool(item.served) for item in proxy.look().certificates) == 302, "proof of all", within=60)
+    assert visits.failures == []
+    assert proxy.worker == worker
+    assert [proxy.serial(f"m{n}.test") for n in (0, 150, 299)] == [issued[n].serial for n in (0, 150, 299)]
+
+
+def test_more_than_hundreds_come_with_one_reload(proxy: Proxy, shop: Origin) -> None:
+    """Unless HAProxy refuses one of them: then none comes, each is offered alone, and that one is known."""
+    proxy.serve(service("shop", "a.test", shop.port))
+    proxy.publish("a", "a.test")
+    proxy.look()
+    worker, before = proxy.worker, stored(proxy)
+    issued = publish_many(proxy, 610)
+    proxy.publish("weak", "weak.test", private_key=weak_key(), not_after=datetime.now(UTC) + timedelta(days=3))
+    with visitors(proxy, "a.test") as visits:
+        proxy.look()
+        assert (proxy.worker, stored(proxy)) == (worker, before)
+        proxy.look()
+        (problem,) = proxy.look().problems
+        assert "issued/weak" in problem
+        assert proxy.worker == worker
+        proxy.unpublish("weak")
+        # An agent that starts anew knows nothing of it.
+        del proxy.agent
+        proxy.look()
+        assert proxy.worker != worker
+        assert [proxy.serial(f"m{n}.test") for n in (0, 609)] == [issued[n].serial for n in (0, 609)]
+    assert visits.failures == []
+    proxy.kill()
+    proxy.boot()
+    assert proxy.serial("m609.test") == issued[609].serial

@@ -82,10 +82,10 @@ class Witness(Deployment):
         assert verdict.accepted, f"HAProxy would not start after {step}: {verdict.reasons}"
         self.steps.append(step)
 
-    def store_certificate(self, path: str, pem: bytes) -> None:
+    def store_certificates(self, bundles: Mapping[str, bytes]) -> None:
         """And look."""
-        super().store_certificate(path, pem)
-        self._look("a bundle was stored")
+        super().store_certificates(bundles)
+        self._look("bundles were stored")
 
     def remove_certificate(self, path: str) -> None:
         """And look."""
@@ -131,7 +131,7 @@ def test_4_what_is_named_exists(served: Proxy, shop: Origin) -> None:
     served.publish("n", "n.test")
     agent.cycle()
     assert set(witness.steps) >= {
-        "a bundle was stored",
+        "bundles were stored",
         "a bundle was removed",
         "crt.list was written",
         "a configuration was staged",

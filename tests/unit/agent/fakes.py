@@ -8,6 +8,7 @@ what is still named.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -41,6 +42,12 @@ RENDERER = Templates(TEMPLATES, SETTINGS)
 def bundle(name: str, *names: str, days: int = 60) -> Bundle:
     """A real bundle, with a key and a serial number of its own."""
     return parse_bundle(name, AUTHORITY.issue(*names, not_after=NOW + timedelta(days=days)).bundle_pem)
+
+
+@cache
+def _parsed(pem: bytes) -> Bundle:
+    """What HAProxy makes of it: with hundreds, only once."""
+    return parse_bundle("", pem)
 
 
 SELF_SIGNED = bundle("self-signed", "localhost")
@@ -147,10 +154,10 @@ class FakeDisk:
         """What is kept there."""
         return str(Path(path).relative_to(STATE).with_suffix("")).removeprefix("certificates/")
 
-    def store_certificate(self, path: str, pem: bytes) -> None:
-        """Keep a bundle."""
+    def store_certificates(self, bundles: Mapping[str, bytes]) -> None:
+        """Keep bundles."""
         self._written()
-        self.stored[path] = pem
+        self.stored |= bundles
 
     def remove_certificate(self, path: str) -> None:
         """Forget a bundle, which nothing may name."""
@@ -270,7 +277,7 @@ class FakeHAProxy:
         """What it holds."""
         if not self.worker:
             return None
-        fingerprints = {path: parse_bundle("", pem).fingerprint for path, pem in self.loaded.items()}
+        fingerprints = {path: _parsed(pem).fingerprint for path, pem in self.loaded.items()}
         maps = {path: dict(entries) for path, entries in self.maps.items()}
         servers = {backend: dict(entries) for backend, entries in self.servers.items()}
         return Running(
@@ -367,7 +374,7 @@ class FakeHAProxy:
             pem = self._disk.stored.get(line.split()[0])
             if pem is None:
                 return Verdict(False, f"[ALERT] (1) : unable to stat {line}")
-            if parse_bundle("", pem).fingerprint in self.too_weak:
+            if _parsed(pem).fingerprint in self.too_weak:
                 return Verdict(False, f"[ALERT] (1) : ee key too small {line}")
         return Verdict(True)
 
@@ -379,11 +386,11 @@ class FakeHAProxy:
             raise OperationalError("The TLS listener did not complete a handshake.")
         wanted = parse_identifier(server_name) if server_name else None
         paths = (line.path for line in self.crt_list if wanted and any(covers(DnsName(n), wanted) for n in line.names))
-        return parse_bundle("", self.loaded[next(paths, self.default)]).serial
+        return _parsed(self.loaded[next(paths, self.default)]).serial
 
     def _use(self, pem: bytes) -> None:
         """Only a certificate that a listener needs is looked at closely, as in HAProxy."""
-        if parse_bundle("", pem).fingerprint in self.too_weak:
+        if _parsed(pem).fingerprint in self.too_weak:
             raise RuntimeRefusal("ee key too small")
 
     def _asked(self, command: str, about: str) -> None:

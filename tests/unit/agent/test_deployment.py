@@ -100,7 +100,7 @@ def test_certificates_are_kept_by_source_and_name(deployment: Deployment) -> Non
     names = ["issued/a.test", "custom/*.b.test", "default"]
     paths = [*map(deployment.certificate_path, names[:2]), str(deployment.default_certificate)]
     for path in paths:
-        deployment.store_certificate(path, b"pem")
+        deployment.store_certificates({path: b"pem"})
     assert deployment.certificates() == dict.fromkeys(paths, b"pem")
     assert [deployment.certificate_name(path) for path in paths] == names
 
@@ -108,14 +108,25 @@ def test_certificates_are_kept_by_source_and_name(deployment: Deployment) -> Non
 def test_certificates_are_for_their_owner_alone(deployment: Deployment) -> None:
     """They hold keys."""
     path = deployment.certificate_path("issued/a")
-    deployment.store_certificate(path, b"pem")
+    deployment.store_certificates({path: b"pem"})
     assert Path(path).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_certificate_is_read_again_when_it_changed(deployment: Deployment) -> None:
+    """Be it by another hand; and when it did not, the very same bytes are given again."""
+    paths = [deployment.certificate_path(name) for name in ("issued/a", "issued/b")]
+    deployment.store_certificates(dict.fromkeys(paths, b"old"))
+    before = deployment.certificates()
+    Path(paths[0]).write_bytes(b"new")
+    after = deployment.certificates()
+    assert after == {paths[0]: b"new", paths[1]: b"old"}
+    assert after[paths[1]] is before[paths[1]]
 
 
 def test_a_certificate_is_removed_once(deployment: Deployment) -> None:
     """Removing it again is no error."""
     path = deployment.certificate_path("issued/a")
-    deployment.store_certificate(path, b"pem")
+    deployment.store_certificates({path: b"pem"})
     deployment.remove_certificate(path)
     deployment.remove_certificate(path)
     assert deployment.certificates() == {}
@@ -157,7 +168,7 @@ def test_a_folder_that_cannot_be_used_is_an_operational_error(tmp_path: Path) ->
     for attempt in (
         deployment.lock,
         lambda: deployment.stage(FILES, "id"),
-        lambda: deployment.store_certificate(deployment.certificate_path("issued/a"), b"pem"),
+        lambda: deployment.store_certificates({deployment.certificate_path("issued/a"): b"pem"}),
         lambda: deployment.remove_certificate(deployment.certificate_path("issued/a")),
     ):
         with pytest.raises(OperationalError, match=rf"Cannot .* {tmp_path}/state.*: Not a directory\."):
@@ -183,8 +194,8 @@ def test_a_folder_in_the_place_of_a_file_is_in_nobodys_way(deployment: Deploymen
     (path / "inside").mkdir(parents=True)
     assert deployment.files() == {name: content for name, content in FILES.items() if not place.endswith(name)}
     assert (deployment.certificates(), deployment.remembered()) == ({}, ())
-    deployment.store_certificate(deployment.certificate_path("issued/a"), b"pem")
-    deployment.store_certificate(str(deployment.default_certificate), b"pem")
+    deployment.store_certificates({deployment.certificate_path("issued/a"): b"pem"})
+    deployment.store_certificates({str(deployment.default_certificate): b"pem"})
     deployment.remember((service("shop", "a.test"),))
     deployment.write("crt.list", b"")
     assert deployment.files() == FILES
@@ -199,7 +210,7 @@ def test_a_file_in_the_place_of_a_folder_is_in_nobodys_way(deployment: Deploymen
     path.parent.mkdir(exist_ok=True)
     path.write_text("in the way")
     assert (deployment.files(), deployment.certificates()) == ({}, {})
-    deployment.store_certificate(deployment.certificate_path("issued/a"), b"pem")
+    deployment.store_certificates({deployment.certificate_path("issued/a"): b"pem"})
     deployment.commit(deployment.stage(FILES, "id"))
     assert deployment.files() == FILES
     assert list(deployment.certificates().values()) == [b"pem"]

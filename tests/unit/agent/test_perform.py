@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy_agent.daemon.errors import OperationalError
-from proxy_agent.perform import CertificateRefused, ConfigurationRefused, Performer
-from proxy_agent.reconcile import (
+from proxy_agent.actions import (
     Action,
     AddCrtListLine,
     Deploy,
@@ -19,6 +17,8 @@ from proxy_agent.reconcile import (
     Verify,
     WriteFile,
 )
+from proxy_agent.daemon.errors import OperationalError
+from proxy_agent.perform import CertificateRefused, ConfigurationRefused, Performer
 from proxy_agent.routing.model import Routing
 from proxy_agent.routing.render import CRT_LIST, TLS_MAP, Configuration, CrtList
 from proxy_agent.runtime import CrtListLine, Verdict
@@ -43,8 +43,8 @@ class Scene:
         self.disk = FakeDisk()
         self.haproxy = FakeHAProxy(self.disk)
         self.performer = Performer(self.disk, self.haproxy, self.haproxy, self.haproxy.check)
-        self.disk.store_certificate(DEFAULT, SELF_SIGNED.pem)
-        self.disk.store_certificate(PATH, OLD.pem)
+        self.disk.store_certificates({DEFAULT: SELF_SIGNED.pem})
+        self.disk.store_certificates({PATH: OLD.pem})
         self.perform(Deploy(configuration(((PATH, ("a.test",)),))), running=False)
         self.haproxy.start()
 

@@ -4,12 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from ipaddress import ip_address
 
-from proxy_agent.reconcile import (
+from proxy_agent.actions import (
     Action,
-    Actual,
     AddCrtListLine,
     Deploy,
-    Desired,
     ForgetCertificate,
     LoadCertificate,
     RemoveCrtListLine,
@@ -17,8 +15,8 @@ from proxy_agent.reconcile import (
     StoreCertificate,
     Verify,
     WriteFile,
-    plan,
 )
+from proxy_agent.reconcile import Actual, Desired, plan
 from proxy_agent.routing.model import Backend, Server
 from proxy_agent.routing.render import CONFIGURATION, CRT_LIST, DEFAULT_LIST, TLS_MAP, Configuration, map_file
 from proxy_agent.runtime import CrtListLine, Running

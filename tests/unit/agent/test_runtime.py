@@ -55,13 +55,17 @@ class HAProxy:
 
     def __init__(self, answers: dict[str, str]) -> None:
         self.answers = answers
+        self.unblocked: dict[str, dict[str, str]] = {}
+        """Further answers, from the time that a command was sent."""
         self.sent: list[str] = []
 
     def answer(self, request: str) -> str:
         """The answer to a command, whatever its payload; none given means an empty line."""
         self.sent.append(request)
-        command = request.partition("<<")[0].strip()
-        return self.answers.get(command, "\n")
+        commands = request.partition("<<")[0].strip().split(";")
+        for command in commands:
+            self.answers |= self.unblocked.get(command, {})
+        return "".join(self.answers.get(command, "\n") for command in commands)
 
     @property
     def changes(self) -> list[str]:
@@ -176,7 +180,8 @@ def fingerprints(runtime: Runtime) -> Mapping[str, str]:
 
 def asked_for(haproxy: HAProxy) -> list[str]:
     """The certificates that were asked for one by one."""
-    return [path for request in haproxy.sent if (path := request.strip().partition("show ssl cert ")[2])]
+    questions = [question for request in haproxy.sent for question in request.strip().split(";")]
+    return [path for question in questions if (path := question.partition("show ssl cert ")[2])]
 
 
 def test_of_many_certificates_some_are_looked_at_again(crowded: HAProxy, runtime: Runtime) -> None:
@@ -185,6 +190,15 @@ def test_of_many_certificates_some_are_looked_at_again(crowded: HAProxy, runtime
     seen = [fingerprints(runtime)[MANY[201]] for _ in range(3)]
     assert sorted(asked_for(crowded)) == MANY
     assert seen == ["A1", "B2", "B2"]
+
+
+def test_many_questions_are_asked_at_once(crowded: HAProxy, runtime: Runtime) -> None:
+    """A connection for each takes longer than the answer; a line of them fits into HAProxy's buffer."""
+    crowded.answers["show info"] = QUIET["show info"].replace("Pid: 20", "Pid: 21")
+    fingerprints(runtime)
+    lines = [request for request in crowded.sent if request.startswith("show ssl cert /")]
+    assert len(lines) == 5
+    assert max(map(len, lines)) < 16_000
 
 
 def test_a_new_worker_is_asked_for_all_its_certificates(crowded: HAProxy, runtime: Runtime) -> None:
@@ -253,6 +267,7 @@ def load_answers(path: str) -> dict[str, str]:
 def test_a_renewed_certificate_is_set_and_committed(runtime: Runtime, haproxy: HAProxy) -> None:
     """One connection for each command; the payload ends at an empty line."""
     haproxy.answers |= load_answers(A)
+    runtime.running()
     runtime.load_certificate(A, PEM)
     assert haproxy.changes == [f"set ssl cert {A} <<\n{PEM.decode()}\n", f"commit ssl cert {A}\n"]
 
@@ -267,9 +282,28 @@ def test_a_new_certificate_is_announced_first(runtime: Runtime, haproxy: HAProxy
 
 def test_a_transaction_that_a_dead_writer_left_open_is_aborted(runtime: Runtime, haproxy: HAProxy) -> None:
     """There is one transaction in a process, and it blocks all others."""
+    blocked = f"The ongoing transaction is about '{DEFAULT}' but you are trying to set '{A}'\n\n"
     haproxy.answers |= load_answers(A) | {"show ssl cert": f"# transaction\n*{DEFAULT}\n# filename\n{A}\n{DEFAULT}\n\n"}
+    haproxy.answers[f"set ssl cert {A}"] = blocked
+    haproxy.unblocked = {f"abort ssl cert {DEFAULT}": load_answers(A)}
+    runtime.running()
     runtime.load_certificate(A, PEM)
-    assert haproxy.changes[0] == f"abort ssl cert {DEFAULT}\n"
+    assert [request.partition(" <<")[0].strip() for request in haproxy.changes] == [
+        f"set ssl cert {A}",
+        f"abort ssl cert {DEFAULT}",
+        f"set ssl cert {A}",
+        f"commit ssl cert {A}",
+    ]
+
+
+def test_one_that_a_former_worker_had_is_announced_after_all(runtime: Runtime, haproxy: HAProxy) -> None:
+    """What a worker holds may be gone with it between the look and the change."""
+    runtime.running()
+    haproxy.answers |= load_answers(A) | {"show ssl cert": f"# filename\n{DEFAULT}\n\n"}
+    haproxy.answers[f"set ssl cert {A}"] = "Can't replace a certificate which is not referenced by the configuration!\n"
+    haproxy.unblocked = {f"new ssl cert {A}": load_answers(A)}
+    runtime.load_certificate(A, PEM)
+    assert haproxy.changes[-1] == f"commit ssl cert {A}\n"
 
 
 def test_a_certificate_that_does_not_load_is_refused_in_haproxys_words(runtime: Runtime, haproxy: HAProxy) -> None:

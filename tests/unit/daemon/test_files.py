@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from proxy_agent.daemon.errors import OperationalError
-from proxy_agent.daemon.files import TEMPORARY_PREFIX, write_whole
+from proxy_agent.daemon.files import TEMPORARY_PREFIX, write_each_whole, write_whole
 
 
 def test_it_writes_the_content_and_nothing_beside_it(tmp_path: Path) -> None:
@@ -110,3 +110,21 @@ def test_a_failure_while_writing_keeps_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(OperationalError, match=rf"Cannot write {path}: No space left on device\."):
         write_whole(path, Full(b"new"))
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.pem": b"old"}
+
+
+def test_of_many_none_is_replaced_before_there_is_room_for_all(tmp_path: Path) -> None:
+    """What cannot be written leaves the others as they are, and nothing beside them."""
+    (tmp_path / "a.pem").write_bytes(b"old")
+    with pytest.raises(OperationalError, match=r"Cannot write .*/missing/b.pem: No such file"):
+        write_each_whole({tmp_path / "a.pem": b"new", tmp_path / "missing" / "b.pem": b"new"})
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"a.pem": b"old"}
+
+
+def test_many_are_written_as_one_is(tmp_path: Path) -> None:
+    """In several folders, with the same mode."""
+    paths = {tmp_path / folder / "a.pem": folder.encode() for folder in ("one", "two")}
+    for path in paths:
+        path.parent.mkdir()
+    write_each_whole(paths)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == paths
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
