@@ -23,6 +23,10 @@ IN_TOOLBOX = docker run --rm --init --network host --shm-size 512m \
 	--env TINI_KILL_PROCESS_GROUP=1 --env HOME=/tmp --env HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis \
 	--env BASE_IMAGE --env CI $(TOOLBOX)
 
+# A module stays with one worker, which shares what its tests share; xdist would begin those of few tests last,
+# though some take longest (tests/conftest.py).
+BY_FILE := -n auto --dist loadfile --no-loadscope-reorder
+
 .PHONY: help setup compose toolbox build demo-image up demo down check test chaos bench format clean
 
 help: ## List what there is to make
@@ -59,10 +63,10 @@ down: compose ## Stop stack and demo; the stack's certificates stay
 check: toolbox ## Format, lint, types, unit and golden tests: seconds
 	@$(LIMIT) 300 $(IN_TOOLBOX) make -j --output-sync=target lint shell-lint types unit-tests
 
-test: check ## Everything: check, then every ring against real binaries and containers
-	@$(LIMIT) 300 $(IN_TOOLBOX) make letsencrypt-tests
+test: check ## Everything: check, what that leaves out, every ring against real binaries and containers
+	@$(LIMIT) 600 $(IN_TOOLBOX) make thorough-tests letsencrypt-tests
 	$(MAKE) build demo-image
-	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest -n auto --dist loadfile tests/acme tests/chaos tests/e2e tests/haproxy
+	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest $(BY_FILE) tests/acme tests/chaos tests/e2e tests/haproxy
 
 chaos: toolbox build demo-image ## Let everything go wrong under load: a table of what that costs clients
 	@$(LIMIT) 3600 $(IN_TOOLBOX) python -m tests.chaos.table
@@ -81,7 +85,7 @@ clean: down ## Remove this project's images and caches; volumes stay
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The parts of `make check`. They run in the toolbox, or on a machine that has the tools.
-.PHONY: lint shell-lint types unit-tests letsencrypt-tests
+.PHONY: lint shell-lint types unit-tests thorough-tests letsencrypt-tests
 
 lint:
 	ruff format --check
@@ -94,9 +98,16 @@ shell-lint:
 types:
 	mypy
 
+# Properties are tried with a tenth of their examples, and what takes seconds is left out.
+QUICK := -m "not slow" --hypothesis-profile=quick
+
 unit-tests:
-	pytest -n auto --doctest-modules letsencrypt proxy_agent tests/unit tests/golden
+	pytest $(BY_FILE) $(QUICK) --doctest-modules letsencrypt proxy_agent tests/unit tests/golden
+
+# All that unit-tests saves; each property is marked by hypothesis itself.
+thorough-tests:
+	pytest $(BY_FILE) -m "slow or hypothesis" tests/unit tests/golden
 
 # In the libraries of the letsencrypt image, which has neither docker nor watchdog nor jinja2.
 letsencrypt-tests:
-	/opt/venv-letsencrypt/bin/pytest --doctest-modules letsencrypt tests/unit/letsencrypt
+	/opt/venv-letsencrypt/bin/pytest $(QUICK) --doctest-modules letsencrypt tests/unit/letsencrypt

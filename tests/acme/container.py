@@ -123,6 +123,11 @@ class Container:
         """Where certbot keeps things for *authority*."""
         return Directory(authority.directory).config_folder(self.letsencrypt)
 
+    def forget_advice(self, authority: Server, name: str) -> None:
+        """Let certbot ask for renewal information again, which it does every six hours."""
+        conf = self.config(authority) / "renewal" / f"{name}.conf"
+        conf.write_text(conf.read_text().partition("[acme_renewal_info]")[0])
+
     def lineages(self, authority: Server) -> set[str]:
         """What certbot believes to have."""
         return {conf.stem for conf in (self.config(authority) / "renewal").glob("*.conf")}

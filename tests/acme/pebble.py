@@ -88,12 +88,12 @@ class Dns:
     def lead(self, name: str, address: str) -> None:
         """Answer with *address* for *name* from now on."""
         url = f"http://{LOOPBACK}:{self.management_port}/add-a"
-        requests.post(url, json={"host": name, "addresses": [address]}, timeout=5).raise_for_status()
+        requests.post(url, json={"host": name, "addresses": [address]}, timeout=30).raise_for_status()
 
     def break_name(self, name: str) -> None:
         """Answer SERVFAIL for *name* from now on."""
         url = f"http://{LOOPBACK}:{self.management_port}/set-servfail"
-        requests.post(url, json={"host": name}, timeout=5).raise_for_status()
+        requests.post(url, json={"host": name}, timeout=30).raise_for_status()
         self.broken.add(name)
 
     def mend_all(self) -> None:
@@ -104,7 +104,7 @@ class Dns:
     def mend_name(self, name: str) -> None:
         """Answer for *name* again."""
         url = f"http://{LOOPBACK}:{self.management_port}/clear-servfail"
-        requests.post(url, json={"host": name}, timeout=5).raise_for_status()
+        requests.post(url, json={"host": name}, timeout=30).raise_for_status()
 
 
 @contextmanager
@@ -175,7 +175,7 @@ class Authority:
 
     def _manage(self, method: str, path: str, **more: Any) -> requests.Response:
         url = f"https://{LOOPBACK}:{self.management_port}/{path}"
-        response = requests.request(method, url, verify=str(self.trust.root), timeout=5, **more)
+        response = requests.request(method, url, verify=str(self.trust.root), timeout=30, **more)
         response.raise_for_status()
         return response
 

@@ -17,7 +17,7 @@ from tests.acme.pace import Pace
 from tests.acme.pebble import PROFILES, Authorities, Dns
 from tests.waiting import until
 
-pytestmark = pytest.mark.acme
+pytestmark = [pytest.mark.acme, pytest.mark.slow]
 
 NAME = "met.example"
 LASTS = timedelta(seconds=25)

@@ -19,7 +19,7 @@ from tests.acme.fault_proxy import Endpoint, FaultProxy, Seen
 from tests.acme.processes import descendants, is_certbot, kill
 from tests.acme.test_process import running
 
-pytestmark = pytest.mark.acme
+pytestmark = [pytest.mark.acme, pytest.mark.slow]
 
 NAME = "killed.example"
 REQUESTS = (

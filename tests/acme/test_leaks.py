@@ -15,7 +15,7 @@ from tests.acme.test_many import forking_process
 from tests.acme.test_process import Running, running
 from tests.waiting import until
 
-pytestmark = pytest.mark.acme
+pytestmark = [pytest.mark.acme, pytest.mark.slow]
 
 LINEAGES = 25
 ROUNDS = 20

@@ -32,18 +32,12 @@ def test_another_first_name_orders_nothing(container: Container, authority: Auth
     assert container.cycle("b.order.example, a.order.example", authority).sentences == ()
     authority.advise_renewal_now(first.pem)
     container.ask(Verb.RETRY, "b.order.example")
-    forget_advice(container, authority, "b.order.example")
+    container.forget_advice(authority, "b.order.example")
     container.cycle("b.order.example, a.order.example", authority)
     assert authority.orders() == orders + 1
     assert container.published("b.order.example").fingerprint != first.fingerprint
     assert container.published("a.order.example").fingerprint == first.fingerprint, "nobody renews it any more"
     assert container.lineages(authority) == {"a.order.example", "b.order.example"}
-
-
-def forget_advice(container: Container, authority: Authority, lineage: str) -> None:
-    """Let certbot ask for renewal information again, which it does every six hours."""
-    conf = container.config(authority) / "renewal" / f"{lineage}.conf"
-    conf.write_text(conf.read_text().partition("[acme_renewal_info]")[0])
 
 
 def test_a_name_that_leaves_stays_in_the_certificate_until_that_is_due(
@@ -58,7 +52,7 @@ def test_a_name_that_leaves_stays_in_the_certificate_until_that_is_due(
     assert authority.orders() == orders
 
     authority.advise_renewal_now(first.pem)
-    forget_advice(container, authority, "keep.example")
+    container.forget_advice(authority, "keep.example")
     container.cycle("keep.example", authority)
     assert authority.orders() == orders + 1
     assert names(container, "keep.example") == {"keep.example"}

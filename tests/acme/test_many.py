@@ -12,7 +12,7 @@ from tests.acme.pebble import Authority, Dns
 from tests.acme.test_process import Running, running
 from tests.waiting import until
 
-pytestmark = pytest.mark.acme
+pytestmark = [pytest.mark.acme, pytest.mark.slow]
 
 AT_A_TIME = {"CONCURRENCY": "8"}
 

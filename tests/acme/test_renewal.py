@@ -83,7 +83,7 @@ def test_advice_is_followed_whatever_the_lifetime(name: str, container: Containe
     assert round((first.not_after - first.not_before).total_seconds() / 3600) == LIVES[name]
     container.cycle("life.example", authority)
     assert container.published("life.example") == first
-    forget_advice(container, authority, "life.example")
+    container.forget_advice(authority, "life.example")
     authority.advise_renewal_now(first.pem)
     container.cycle("life.example", authority)
     assert container.published("life.example").serial != first.serial
@@ -101,13 +101,13 @@ def test_nonsense_for_advice_is_none(
     caplog.clear()
     for answer in ("nonsense", "{}", '{"suggestedWindow": {"start": "soon", "end": 3}}'):
         authority.answer_renewal_info(first.pem, answer)
-        forget_advice(container, authority, "garbage.example")
+        container.forget_advice(authority, "garbage.example")
         container.cycle("garbage.example", authority, "--preferred-profile", "classic")
         assert container.published("garbage.example") == first
     assert [record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}] == []
 
     authority.advise_renewal(first.pem, timedelta(days=200))
-    forget_advice(container, authority, "garbage.example")
+    container.forget_advice(authority, "garbage.example")
     container.settings["PREFLIGHT"] = "off"
     container.forward(timedelta(days=70))
     container.cycle("garbage.example", authority, "--preferred-profile", "classic")
@@ -115,9 +115,3 @@ def test_nonsense_for_advice_is_none(
     container.forward(timedelta(days=80))
     container.cycle("garbage.example", authority, "--preferred-profile", "classic")
     assert container.published("garbage.example").serial != first.serial
-
-
-def forget_advice(container: Container, authority: Authority, lineage: str) -> None:
-    """Let certbot ask for renewal information again, which it does every few hours."""
-    conf = container.config(authority) / "renewal" / f"{lineage}.conf"
-    conf.write_text(conf.read_text().partition("[acme_renewal_info]")[0])

@@ -3,17 +3,11 @@
 import pytest
 
 from tests.acme.container import Container
-from tests.acme.pebble import Authorities, Authority
+from tests.acme.pebble import Authorities
 
 pytestmark = pytest.mark.acme
 
 NAME = "heir.example"
-
-
-def forget_advice(container: Container, authority: Authority) -> None:
-    """Let certbot ask for renewal information again, which it does every six hours."""
-    conf = container.config(authority) / "renewal" / f"{NAME}.conf"
-    conf.write_text(conf.read_text().partition("[acme_renewal_info]")[0])
 
 
 def test_a_renewal_names_its_predecessor(container: Container, authorities: Authorities) -> None:
@@ -24,7 +18,7 @@ def test_a_renewal_names_its_predecessor(container: Container, authorities: Auth
     container.cycle(NAME, authority)
     first = container.published(NAME)
     authority.advise_renewal_now(first.pem)
-    forget_advice(container, authority)
+    container.forget_advice(authority, NAME)
     container.cycle(NAME, authority)
     second = container.published(NAME)
     assert second.serial != first.serial
@@ -32,7 +26,7 @@ def test_a_renewal_names_its_predecessor(container: Container, authorities: Auth
 
     for path in (container.config(authority) / "archive" / NAME).glob("*2.pem"):
         path.unlink()
-    forget_advice(container, authority)
+    container.forget_advice(authority, NAME)
     container.cycle(NAME, authority)
 
     third = container.published(NAME)

@@ -9,7 +9,8 @@ from tests.chaos.clients import Tally
 from tests.chaos.fault import Fault, timed
 from tests.chaos.run import Outcome
 from tests.e2e.stack import Stack, running
-from tests.e2e.visitors import Visits, visitors
+from tests.e2e.visitors import visitors
+from tests.visits import Visits
 from tests.waiting import until
 
 _E2E = Path(__file__).resolve().parents[1] / "e2e"

@@ -10,7 +10,7 @@ from tests.chaos.run import differences, suffered
 from tests.chaos.site import site
 from tests.chaos.world import World, world
 
-pytestmark = [pytest.mark.haproxy, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.haproxy, pytest.mark.slow, pytest.mark.timeout(300)]
 
 UNAVOIDABLE = [fault for fault in FAULTS if fault.unavoidable and not fault.excused]
 AVOIDABLE = [fault for fault in FAULTS if fault.few and fault not in UNAVOIDABLE]

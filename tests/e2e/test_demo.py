@@ -7,6 +7,8 @@ import pytest
 
 from tests.e2e.stack import LIMIT, ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def demo() -> Iterator[str]:

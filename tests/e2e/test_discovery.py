@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stack import Stack, running
-from tests.e2e.visitors import Visits, visitors
+from tests.e2e.visitors import visitors
 from tests.ports import free_port
+from tests.visits import Visits
 from tests.waiting import until
 
 HERE = Path(__file__).parent

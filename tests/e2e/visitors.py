@@ -2,33 +2,18 @@
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
-from tests.waiting import until
+from tests.visits import Visits, visiting
+
+_ANSWERS = 100
 
 
-class Visits:
-    """What became of their requests."""
-
-    def __init__(self) -> None:
-        self.answered = 0
-        self.failures: list[str] = []
-        self.by_container: set[str] = set()
-        """Who answered since this was last emptied."""
-
-    def go_on(self, number: int = 100) -> None:
-        """Wait for so many more."""
-        enough = self.answered + number
-        until(lambda: self.failures or self.answered >= enough, "requests that are answered", pause=0.01)
-
-
-@contextmanager
-def visitors(host: str, http_port: int, https_port: int, address: str = "127.0.0.1") -> Iterator[Visits]:
+def visitors(host: str, http_port: int, https_port: int, address: str = "127.0.0.1") -> AbstractContextManager[Visits]:
     """Two clients that keep their connection and two that open a new one each time, on either port."""
-    visits = Visits()
-    ended = threading.Event()
     context = ssl._create_unverified_context()
 
     def plain() -> HTTPConnection:
@@ -37,21 +22,8 @@ def visitors(host: str, http_port: int, https_port: int, address: str = "127.0.0
     def secure() -> HTTPConnection:
         return HTTPSConnection(address, https_port, timeout=30, context=context)
 
-    kinds = [(connect, keeps) for connect in (plain, secure) for keeps in (True, False)]
-    threads = [
-        threading.Thread(target=_visit, args=(connect, keeps, host, visits, ended), daemon=True)
-        for connect, keeps in kinds
-    ]
-    for thread in threads:
-        thread.start()
-    try:
-        visits.go_on()
-        yield visits
-        visits.go_on()
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
+    clients = [partial(_visit, connect, keeps, host) for connect in (plain, secure) for keeps in (True, False)]
+    return visiting(clients, _ANSWERS)
 
 
 def _visit(

@@ -1,13 +1,14 @@
 """A real HAProxy for each test of this folder."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.certificate_authority import CertificateAuthority
 from tests.haproxy.origin import Origin, serving
-from tests.haproxy.proxy import Proxy, proxy_in_a_folder
+from tests.haproxy.proxy import Proxy, Start, proxy_in_a_folder, reserved_port
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +36,26 @@ def proxy(stopped: Proxy) -> Proxy:
     """A proxy that runs, with nothing to serve yet."""
     stopped.boot()
     return stopped
+
+
+@pytest.fixture
+def start(authority: CertificateAuthority) -> Iterator[Start]:
+    """Starts a proxy with settings, which ends with the test."""
+    with ExitStack() as stack:
+
+        def started(**environment: str) -> Proxy:
+            proxy = stack.enter_context(proxy_in_a_folder(authority, **environment))
+            proxy.boot()
+            return proxy
+
+        yield started
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port that HAProxy can have."""
+    with reserved_port() as reserved:
+        yield reserved
 
 
 @pytest.fixture

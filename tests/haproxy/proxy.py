@@ -9,7 +9,8 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -39,6 +40,7 @@ from proxy_agent.status import Status
 from proxy_agent.surroundings import Surroundings
 from proxy_agent.trials import Trials
 from tests.certificate_authority import CertificateAuthority, Issued
+from tests.visits import Visits, visiting
 from tests.waiting import until
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "haproxy"
@@ -336,26 +338,16 @@ class Proxy:
         return _exchange(connection, method, path, {"Host": host, **(headers or {})})
 
 
-class Visits:
-    """What became of requests that never stopped."""
+Start = Callable[..., Proxy]
+"""Starts a proxy with settings."""
 
-    def __init__(self) -> None:
-        self.answered = 0
-        self.failures: list[str] = []
-
-    def go_on(self, number: int = 20) -> None:
-        """Wait for so many more."""
-        enough = self.answered + number
-        until(lambda: self.failures or self.answered >= enough, "requests that are answered", pause=0.005)
+_ANSWERS = 20
 
 
-@contextlib.contextmanager
-def visitors(proxy: Proxy, host: str, path: str = "/", number: int = 3) -> Iterator[Visits]:
+def visitors(proxy: Proxy, host: str, path: str = "/", number: int = 3) -> AbstractContextManager[Visits]:
     """Clients that ask for *host* over and over, each time by a new connection with a certificate that must be good."""
-    visits = Visits()
-    ended = threading.Event()
 
-    def visit() -> None:
+    def visit(visits: Visits, ended: threading.Event) -> None:
         while not ended.is_set():
             try:
                 answer = proxy.tls(host, path)
@@ -367,17 +359,7 @@ def visitors(proxy: Proxy, host: str, path: str = "/", number: int = 3) -> Itera
                 else:
                     visits.failures.append(f"{answer.status} {answer.body!r}")
 
-    threads = [threading.Thread(target=visit, daemon=True) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    try:
-        visits.go_on()
-        yield visits
-        visits.go_on()
-    finally:
-        ended.set()
-        for thread in threads:
-            thread.join()
+    return visiting([visit] * number, _ANSWERS)
 
 
 def _listening_inodes(port: int) -> set[str]:

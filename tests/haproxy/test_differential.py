@@ -11,6 +11,7 @@ from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -18,8 +19,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from proxy_agent.routing.model import Container, Service
 from proxy_agent.tls.ticket_keys import ROTATION
 from tests.certificate_authority import CertificateAuthority
+from tests.examples import examples
 from tests.haproxy.origin import serving
 from tests.haproxy.proxy import Proxy, proxy_in_a_folder
+
+pytestmark = pytest.mark.slow
 
 HOSTS = ("a.test", "b.test", "x.c.test", "*.c.test", "d.test")
 ASKED = ("a.test", "b.test", "x.c.test", "y.c.test", "d.test", "nobody.test")
@@ -282,9 +286,8 @@ class Installation(RuleBasedStateMachine):
 
 TestInstallation = Installation.TestCase
 TestInstallation.settings = settings(
-    max_examples=settings().max_examples // 20,
+    max_examples=examples(5),
     stateful_step_count=12,
-    deadline=None,
     # Each step takes a while, so a failure is told as it was found.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=list(HealthCheck),

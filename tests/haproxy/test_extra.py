@@ -20,6 +20,7 @@ from proxy_agent.routing.rawtext import write_line
 from proxy_agent.routing.render import Templates
 from proxy_agent.trials import Trials
 from tests.certificate_authority import CertificateAuthority
+from tests.examples import examples
 from tests.haproxy.origin import Origin
 from tests.haproxy.proxy import TEMPLATES, Proxy, proxy_in_a_folder, reserved_port, service
 from tests.haproxy.worlds import service_with
@@ -109,7 +110,7 @@ def test_hostile_lines_cost_nobody_anything(folder: Path, text: str) -> None:
     assert others(hostile) == others(without)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(LINES, max_size=5))
 @example(["http-request set-header X %[src,ipmask(24)]", "acl a src b"])
 def test_any_lines_cost_nobody_anything(folder: Path, lines: list[str]) -> None:
@@ -134,7 +135,7 @@ ODD_OF_GLOBAL = [
 ]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(10), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from(OWN), st.lists(LINES, max_size=4), max_size=3))
 @example({"EXTRA_GLOBAL_SETTINGS": ODD_OF_GLOBAL, "EXTRA_DEFAULT_SETTINGS": ["mode tcp", "retries 0"]})
 @example({"EXTRA_GLOBAL_SETTINGS": ["crt-base /nowhere"], "EXTRA_FRONTEND_SETTINGS_80": ["acl challenge always_true"]})

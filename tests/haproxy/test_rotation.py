@@ -312,13 +312,16 @@ def swallowing() -> Iterator[int]:
     """The port of a server that reads each request and hangs up."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
+        def take(connection: socket.socket) -> None:
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+
         def serve() -> None:
             with contextlib.suppress(OSError):
                 while True:
                     connection, _ = listener.accept()
-                    with connection, contextlib.suppress(OSError):
-                        connection.settimeout(0.5)
-                        connection.recv(65536)
+                    # Each by itself: HAProxy may open one long before there is a request for it.
+                    threading.Thread(target=take, args=(connection,), daemon=True).start()
 
         threading.Thread(target=serve, daemon=True).start()
         port: int = listener.getsockname()[1]

@@ -18,6 +18,7 @@ from proxy_agent.routing.model import Service
 from proxy_agent.routing.render import CONFIGURATION, MAPS, Configuration, Templates
 from proxy_agent.settings import load
 from tests.certificate_authority import CertificateAuthority
+from tests.examples import examples
 from tests.haproxy.origin import Origin, serving
 from tests.haproxy.proxy import TEMPLATES, Answer, Proxy, proxy_in_a_folder
 from tests.haproxy.worlds import service_with
@@ -308,7 +309,7 @@ def rendered(*services: Service) -> Configuration:
     return Templates(TEMPLATES, told).render(routing, (), "default.pem")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(SAID)
 def test_whatever_a_container_says_the_configuration_loads(tmp_path: Path, said: dict[str, str]) -> None:
     """And the lines of others in it, in the maps and in the configuration, are what they were without it."""

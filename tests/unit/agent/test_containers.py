@@ -1,7 +1,5 @@
 """proxy_agent.containers, against a stand-in for the Docker daemon."""
 
-import json
-import queue
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -358,6 +356,7 @@ def test_a_description_that_makes_no_sense_costs_that_container(
     assert [service.containers[0].inspected for service in containers.services()] == [True, False]
 
 
+@pytest.mark.slow
 def test_an_answer_that_never_comes_is_an_error(daemon: Daemon) -> None:
     """After a while; and the next look may succeed."""
     daemon.run(1, "shop", {"web": "10.0.0.5"})
@@ -401,129 +400,3 @@ def test_the_reason_is_the_innermost_one() -> None:
         with pytest.raises(OperationalError) as refused:
             Containers(host, lambda: "abc").services()
     assert str(refused.value) == f"Docker cannot be asked for containers at {host}: Connection refused."
-
-
-# Events
-
-
-def event(action: str, number: int, at: int = 1000, **attributes: str) -> dict[str, object]:
-    """What Docker says about a container."""
-    actor = {"ID": f"{number:064x}", "Attributes": attributes}
-    return {"Type": "container", "Action": action, "Actor": actor, "time": at}
-
-
-@pytest.fixture
-def watched(tmp_path: Path) -> tuple[Daemon, queue.SimpleQueue[str]]:
-    """A daemon, and what is rung while it is watched.
-
-    Both last as long as the process does: the watching thread has no end of its own, and would try for ever to reach
-    a daemon that was stopped.
-    """
-    daemon, _ = docker_daemon.start(tmp_path / "docker.sock")
-    rings: queue.SimpleQueue[str] = queue.SimpleQueue()
-    Containers(daemon.host, lambda: "abc").watch(rings.put, lambda reason: rings.put(f"{reason}!"))
-    return daemon, rings
-
-
-def test_it_rings_when_it_is_connected_and_at_each_event(watched: tuple[Daemon, queue.SimpleQueue[str]]) -> None:
-    """The first ring covers what happened before; events carry nothing but a reason."""
-    daemon, rings = watched
-    assert rings.get(timeout=10) == "connected to Docker"
-    daemon.events.put({"Type": "container", "Action": "start", "Actor": {"ID": "abc"}})
-    daemon.events.put({"Type": "network", "Action": "connect"})
-    assert [rings.get(timeout=10), rings.get(timeout=10)] == ["container start", "network connect"]
-
-
-def test_it_asks_for_the_events_that_matter(watched: tuple[Daemon, queue.SimpleQueue[str]]) -> None:
-    """A container that executes a health check every second does not wake us every second."""
-    daemon, rings = watched
-    rings.get(timeout=10)
-    (asked,) = (path for path in daemon.asked if "/events" in path)
-    assert "health_status" in asked
-    assert "exec" not in asked
-
-
-def test_what_cannot_wait_rings_otherwise(watched: tuple[Daemon, queue.SimpleQueue[str]]) -> None:
-    """From here on, a request that is sent to the container may be lost."""
-    daemon, rings = watched
-    rings.get(timeout=10)
-    actions = ("kill", "die", "pause", "start", "unpause", "health_status: unhealthy")
-    for action in actions:
-        daemon.events.put(event(action, 1))
-    assert [rings.get(timeout=10) for _ in actions] == [
-        *("container kill!", "container die!", "container pause!"),
-        *("container start", "container unpause", "container health_status: unhealthy"),
-    ]
-
-
-def test_a_stream_goes_on_where_the_last_one_ended(watched: tuple[Daemon, queue.SimpleQueue[str]]) -> None:
-    """That a container was told to stop while nobody listened is in no listing."""
-    daemon, rings = watched
-    rings.get(timeout=10)
-    daemon.events.put(event("start", 1, at=1700000000))
-    daemon.events.put(None)
-    assert [rings.get(timeout=10), rings.get(timeout=10)] == ["container start", "connected to Docker"]
-    asked = [path for path in daemon.asked if "/events" in path]
-    assert [("since=1700000000" in path) for path in asked] == [False, True]
-
-
-def test_a_container_that_was_told_to_stop_is_leaving(tmp_path: Path) -> None:
-    """As long as it is listed; the event is read before the ring, so the look that follows knows it."""
-    daemon, _ = docker_daemon.start(tmp_path / "docker.sock")
-    daemon.run(PROXY, "proxy", {"web": "10.0.0.2"})
-    daemon.run(1, "shop", {"web": "10.0.0.5"}, StopSignal="SIGQUIT")
-    daemon.run(2, "blog", {"web": "10.0.0.6"})
-    rings: queue.SimpleQueue[str] = queue.SimpleQueue()
-    containers = Containers(daemon.host, lambda: f"{PROXY:064x}")
-    containers.watch(rings.put, rings.put)
-
-    def leaving(*events: dict[str, object]) -> list[str]:
-        for one in events:
-            daemon.events.put(one)
-            rings.get(timeout=10)
-        return [c.name for service in containers.services() for c in service.containers if c.leaving]
-
-    rings.get(timeout=10)
-    assert leaving() == []
-    assert leaving(event("kill", 1, signal="15"), event("kill", 2, signal="1")) == []
-    assert leaving(event("kill", 1, signal="3"), event("kill", 2, signal="15")) == ["blog", "shop"]
-    assert leaving() == ["blog", "shop"], "not only at the next look"
-    assert leaving(event("die", 1)) == ["blog"]
-    assert "shop" not in [service.name for service in containers.services()], "listed for a moment longer"
-    assert leaving(event("start", 1)) == ["blog"]
-    assert "shop" in [service.name for service in containers.services()]
-    del daemon.listed[f"{2:064x}"]
-    assert leaving() == []
-
-
-def test_a_stream_that_ends_is_followed_by_another(watched: tuple[Daemon, queue.SimpleQueue[str]]) -> None:
-    """Docker was restarted, or docker-gate cut it: it rings again, for what happened in between."""
-    daemon, rings = watched
-    rings.get(timeout=10)
-    daemon.events.put({"Type": "container", "Action": "die"})
-    daemon.events.put(None)
-    assert [rings.get(timeout=10), rings.get(timeout=10)] == ["container die!", "connected to Docker"]
-    daemon.events.put(None)
-    assert rings.get(timeout=10) == "connected to Docker", "also after one that delivered nothing"
-
-
-@pytest.mark.parametrize("nonsense", [None, [], {"Actor": []}, {"time": "now"}, {"Actor": {"Attributes": [1]}}])
-def test_an_event_that_makes_no_sense_ends_the_stream(
-    watched: tuple[Daemon, queue.SimpleQueue[str]], nonsense: object
-) -> None:
-    """It is followed by another: a thread that dies would take the agent along."""
-    daemon, rings = watched
-    rings.get(timeout=10)
-    daemon.events.put(b"%s" % json.dumps(nonsense).encode())
-    assert rings.get(timeout=10) == "connected to Docker"
-
-
-def test_a_stream_that_breaks_off_within_an_event_is_followed_by_another(
-    watched: tuple[Daemon, queue.SimpleQueue[str]],
-) -> None:
-    """Half an event is none."""
-    daemon, rings = watched
-    rings.get(timeout=10)
-    daemon.events.put(b'{"Type": "cont')
-    daemon.events.put(None)
-    assert rings.get(timeout=10) == "connected to Docker"

@@ -19,6 +19,7 @@ from proxy_agent.routing.model import Service
 from proxy_agent.routing.render import CRT_LIST, TLS_MAP
 from proxy_agent.server_states import RunningServer
 from proxy_agent.tls.bundle import Bundle
+from tests.examples import examples
 from tests.unit.agent.fakes import NOW, RENDERER, SELF_SIGNED, SETTINGS, FakeDisk, FakeHAProxy, House, bundle, service
 
 SERVICES = (
@@ -54,7 +55,7 @@ def files_of(services: list[Service], bundles: list[Bundle]) -> dict[str, bytes]
     return dict(decide(world, RENDERER, str, "/state/default.pem", SETTINGS).desired.configuration.files)
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(st.permutations(SERVICES), st.permutations(BUNDLES))
 def test_1_same_world_same_bytes(services: list[Service], bundles: list[Bundle]) -> None:
     """Same world, same bytes: everything rendered is sorted."""
@@ -390,4 +391,4 @@ class AnyWorld(RuleBasedStateMachine):
 
 
 TestAnyWorld = AnyWorld.TestCase
-TestAnyWorld.settings = settings(max_examples=40, stateful_step_count=20)
+TestAnyWorld.settings = settings(max_examples=examples(40), stateful_step_count=20)

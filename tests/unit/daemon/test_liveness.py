@@ -18,7 +18,7 @@ import threading
 from proxy_agent.daemon.liveness import end_unless_called_again
 
 for _ in range(20):
-    end_unless_called_again(5)
+    end_unless_called_again(60)
     threading.Event().wait(0.01)
 end_unless_called_again(1000)
 print("well")

@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from proxy_agent.daemon.errors import OperationalError
+from tests.examples import examples
 
 LONGEST = 20_000
 _LONGEST_REASON = 2000
-FEW = settings().max_examples * 3 // 20
+FEW = examples(15)
 """Examples for each of many parsers; ``--hypothesis-profile=deep`` tries many more."""
 _CPU_SECONDS = 2.0
 """For what takes milliseconds: an input that makes a parser think for seconds stops the agent for everybody."""

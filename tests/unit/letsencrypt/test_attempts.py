@@ -22,7 +22,7 @@ from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.tls.bundle import Bundle
 from tests.certificate_authority import CertificateAuthority
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
-from tests.unit.letsencrypt.test_issuer import OK, World, errors
+from tests.unit.letsencrypt.world import OK, World, errors
 from tests.waiting import until
 
 UNKNOWN = Outcome(Failure.ACCOUNT, "unknown account", code="accountDoesNotExist")

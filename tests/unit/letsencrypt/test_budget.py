@@ -22,6 +22,7 @@ from letsencrypt.budget import (
     spent_scopes,
 )
 from letsencrypt.certonly import PRODUCTION, STAGING, Directory
+from tests.examples import examples
 from tests.unit.letsencrypt.certificates import NOW
 
 HOUR = timedelta(hours=1)
@@ -57,7 +58,7 @@ def most_within(times: list[datetime], window: timedelta) -> int:
     return max((sum(start <= time < start + window for time in times) for start in times), default=0)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(histories())
 def test_no_window_ever_holds_more_than_the_limit(history: list[tuple[timedelta, Plan, str]]) -> None:
     """Whatever is wanted and whenever, by whomever: each limit holds in each window."""
@@ -75,7 +76,7 @@ def test_no_window_ever_holds_more_than_the_limit(history: list[tuple[timedelta,
         assert most_within(within, WEEK) <= SMALL.domain.theirs
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(histories())
 def test_a_refusal_ends_when_it_says(history: list[tuple[timedelta, Plan, str]]) -> None:
     """Before the moment that a refusal names the same is refused again, and at that moment it is not."""

@@ -95,10 +95,18 @@ def test_who_is_told_can_be_tried(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     result = CliRunner().invoke(main, ["notify"])
     assert (result.exit_code, result.output) == (0, "The program of NOTIFY_EXEC took it.\n")
     assert json.loads((tmp_path / "told").read_text())["title"] == "certificates: test"
+
+
+@pytest.mark.slow
+def test_who_cannot_be_told_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After three tries, with seconds between them; the others are told."""
+    monkeypatch.setenv("NOTIFY_EXEC", "/bin/true")
     monkeypatch.setenv("NOTIFY_URL", f"http://127.0.0.1:{free_port()}/secret")
     result = CliRunner().invoke(main, ["notify"])
     assert result.exit_code == 1
-    assert result.output.startswith("The webhook of NOTIFY_URL failed: Connection refused.\nThe program")
+    assert result.output == (
+        "The webhook of NOTIFY_URL failed: Connection refused.\nThe program of NOTIFY_EXEC took it.\n"
+    )
 
 
 def test_bad_settings_end_the_command(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,9 @@ from letsencrypt.state import Interrupted, State, format_state, parse_state
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.tls.bundle import Bundle
 from tests.unit.letsencrypt.certificates import NOW
-from tests.unit.letsencrypt.test_issuer import Inline
+from tests.unit.letsencrypt.world import Inline
+
+pytestmark = pytest.mark.slow
 
 DAY, HOUR, STEP = timedelta(days=1), timedelta(hours=1), timedelta(minutes=30)
 LIFETIMES = (90 * DAY, 64 * DAY, 45 * DAY, timedelta(hours=160))

@@ -169,6 +169,7 @@ def test_the_directory_is_asked_now_and_then() -> None:
     assert world.reads == 5
 
 
+@pytest.mark.slow
 def test_who_is_late_is_left_behind() -> None:
     """A server that never ends its answer costs a doubt about its own name, and the others nothing."""
     release = threading.Event()
@@ -180,7 +181,7 @@ def test_who_is_late_is_left_behind() -> None:
             return super().probe(name, address, token, content) if name != "slow.net" else Probe(address, Reply.TOKEN)
 
     world = Slow({"slow.net": (HOST,), "a.net": (HOST,)})
-    verdicts = world.preflight(probe_limit=0.2).look([parse_identifier("slow.net"), parse_identifier("a.net")])
+    verdicts = world.preflight(probe_limit=2).look([parse_identifier("slow.net"), parse_identifier("a.net")])
     release.set()
     assert [(verdict.kind, verdict.sentence) for verdict in verdicts] == [
         (Kind.DOUBTFUL, "slow.net: what answers at 9.9.9.9 could not be checked in time."),

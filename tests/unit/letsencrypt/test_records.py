@@ -15,9 +15,10 @@ from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.state import Interrupted
 from proxy_agent.daemon.errors import Skipped
+from tests.examples import examples
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
 from tests.unit.letsencrypt.test_budget import most_within
-from tests.unit.letsencrypt.test_issuer import OK, World, errors, world
+from tests.unit.letsencrypt.world import OK, World, errors, world
 
 REFUSED = Outcome(Failure.VALIDATION, "404", ordered=True)
 LOST = Outcome(Failure.AFTER_FINALIZE, "reset", ordered=True, finalized=True)
@@ -291,7 +292,7 @@ ENDS = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60))
 @given(
     st.lists(
         st.tuples(

@@ -16,8 +16,9 @@ from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from proxy_agent.daemon.errors import Skipped
 from proxy_agent.tls.bundle import Bundle
+from tests.examples import examples
 from tests.unit.letsencrypt.certificates import NOW, bundle, issue
-from tests.unit.letsencrypt.test_issuer import OK, World
+from tests.unit.letsencrypt.world import OK, World
 
 
 @dataclass
@@ -193,7 +194,7 @@ def test_the_operator_may_have_it_tried_at_once() -> None:
     assert ca.asked[2:] == [ABC]
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=examples(12))
 @given(unwell=st.sets(st.sampled_from(["a.example", "b.example", "c.example", "d.example"])), hours=st.integers(1, 72))
 def test_whatever_is_unwell_no_limit_of_the_ca_is_near(unwell: set[str], hours: int) -> None:
     """No name fails more than four times an hour, and all that are well are issued."""

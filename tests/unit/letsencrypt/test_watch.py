@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -42,10 +42,19 @@ class House:
 
     def say(self, name: str, standing: Standing, directory: str = "production", wanted: bool = True) -> None:
         """What the loop leaves of a lineage."""
-        record = Record(names=(name,), configuration="x", standing=standing, wanted=wanted, last_run=self.time)
+        self.say_of_all([name], standing, directory, wanted)
+
+    def say_of_all(
+        self, names: Iterable[str], standing: Standing, directory: str = "production", wanted: bool = True
+    ) -> None:
+        """What it leaves of several."""
         file = StateFile(self.root / "state" / directory)
         state, _ = file.load(self.time)
-        lineages = {**(state.lineages if state else {}), name: record}
+        lineages = dict(state.lineages) if state else {}
+        for name in names:
+            lineages[name] = Record(
+                names=(name,), configuration="x", standing=standing, wanted=wanted, last_run=self.time
+            )
         file.save(State(version=1, directory=f"{directory}.ca.test", lineages=lineages))
 
     def publish(self, name: str, not_after: datetime = NOW + timedelta(days=60)) -> None:
@@ -125,8 +134,8 @@ def test_an_end_is_logged_at_each_step_without_any_receiver(tmp_path: Path, capl
     house.say("a.test", REFUSED)
     house.publish("a.test", NOW + timedelta(days=60))
     watch = house.watch()
-    for _ in range(62 * 12):
-        house.time += 2 * HOUR
+    for _ in range(62 * 4):
+        house.time += 6 * HOUR
         watch.look()
     house.watch().look()
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
@@ -162,8 +171,7 @@ def test_urls_come_from_a_file_too(tmp_path: Path, caplog: pytest.LogCaptureFixt
 def test_events_of_a_receiver_that_is_away_are_bounded(house: House, caplog: pytest.LogCaptureFixture) -> None:
     """The oldest are dropped with a line."""
     watch = house.watch()
-    for number in range(103):
-        house.say(f"n{number:03}.test", REFUSED)
+    house.say_of_all((f"n{number:03}.test" for number in range(103)), REFUSED)
     watch.look()
     assert len(house.waiting("program")) == 100
     assert "Dropped 3 of the events that program did not take, like: " in caplog.text

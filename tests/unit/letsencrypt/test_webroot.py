@@ -32,7 +32,7 @@ def port(folder: ChallengeFolder) -> Iterator[int]:
 
 def fetch(port: int, path: str, method: str = "GET") -> tuple[int, bytes, dict[str, str]]:
     """Status, body and headers of an answer, as a CA sees them."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request(method, path, headers={"Connection": "close"})
         response = connection.getresponse()
@@ -138,7 +138,7 @@ def test_a_webroot_that_cannot_be_made_is_said(tmp_path: Path) -> None:
 def test_both_families_are_served(folder: ChallengeFolder, port: int) -> None:
     """The load balancer may come by IPv6 as well, where there is IPv6."""
     (folder.path / "token").write_bytes(b"x")
-    connection = http.client.HTTPConnection("localhost", port, timeout=5)
+    connection = http.client.HTTPConnection("localhost", port, timeout=30)
     connection.request("GET", f"{CHALLENGE_PATH}token", headers={"Connection": "close"})
     with connection.getresponse() as response:
         assert response.status == 200

@@ -67,8 +67,8 @@ def test_stages_come_in_one_order() -> None:
 
 
 def test_without_patterns_there_is_one_stage() -> None:
-    """Ten thousand hosts cost a request one look-up."""
-    lookup = compile_lookup([rule(f"h{number}.test") for number in range(10_000)])
+    """However many hosts there are, they cost a request one look-up."""
+    lookup = compile_lookup([rule(f"h{number}.test") for number in range(1000)])
     assert stages(lookup) == [""]
 
 

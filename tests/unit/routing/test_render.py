@@ -1,5 +1,6 @@
 """proxy_agent.routing.render; what exactly is rendered stands in tests/golden."""
 
+from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -45,9 +46,15 @@ def settings(**environment: str) -> Settings:
     return load({"ENABLE_IPV6": "no", "DEFAULT_CERT_SANS": "localhost"} | environment)
 
 
+@cache
+def templates(**environment: str) -> Templates:
+    """Compiled once for each environment: that takes longer than a test."""
+    return Templates(FOLDER, settings(**environment))
+
+
 def rendered(routing: Routing = ROUTING, crt_list: CrtList = (), **environment: str) -> Configuration:
     """What HAProxy reads."""
-    return Templates(FOLDER, settings(**environment)).render(routing, crt_list, "/state/default.pem")
+    return templates(**environment).render(routing, crt_list, "/state/default.pem")
 
 
 def text(configuration: Configuration) -> str:
