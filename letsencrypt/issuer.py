@@ -92,6 +92,8 @@ class Issuer:
     def forget(self, name: str) -> None:
         """Remember nothing more of the lineage *name*, which nobody wants; what the CA counts stays counted."""
         self._records.forget(name)
+        # Whoever is answered now may look at the status at once.
+        self._records.keep()
 
     def look_now(self, name: str) -> bool:
         """Look at the lineage *name* in the next cycle, unless it waits after a failure; whether that is sooner."""

@@ -215,8 +215,8 @@ def test_many_runs_at_a_time_are_kept_apart(tmp_path: Path) -> None:
     command = (sys.executable, "-c", SERVER.format(script=script))
     certbot = Certbot(lambda: datetime.now(UTC), command=command)
     certbot.run([], tmp_path)
-    before = set(Path("/proc/self/fd").iterdir())
+    before = set(Path("/proc/self/fd").iterdir())  # some of which are others' garbage
     with ThreadPoolExecutor(16) as pool:
         outcomes = list(pool.map(lambda n: certbot.run([f"run-{n}"], tmp_path), range(64)))
     assert [f'"run-{n}"' in outcome.detail for n, outcome in enumerate(outcomes)] == [True] * 64
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert set(Path("/proc/self/fd").iterdir()) <= before
