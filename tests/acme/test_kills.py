@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -105,6 +106,7 @@ class Attempt:
             self.container.cycle(NAME, self.proxy)
             self.first = self.container.published(NAME)
             self.proxy.authority.advise_renewal_now(self.first.pem)
+            self.container.forget_advice(self.proxy, NAME)
         self.proxy.seen.clear()
         self.orders = self.proxy.authority.orders()
 
@@ -172,7 +174,9 @@ class Attempt:
         """As a container of its own, which has to die."""
         with running(self.container, NAME, f"--server {self.proxy.directory}") as program:
             root[:] = [program.process.pid]
-            assert program.process.wait(60) == -signal.SIGKILL, program.words()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                program.process.wait(60)
+            assert program.process.returncode == -signal.SIGKILL, program.words()
             kill(*(pid for pid in descendants(program.process.pid)))
 
 
