@@ -36,16 +36,28 @@ def main(context: click.Context) -> None:
 
 
 @main.command()
+@click.argument("command", nargs=-1)
 @click.pass_obj
-def prepare(settings: Settings) -> None:
-    """Write what HAProxy reads when it starts; run before it does."""
-    from proxy_agent.wiring import wire  # noqa: PLC0415 - the light commands do without Docker and Jinja
+def prepare(settings: Settings, command: tuple[str, ...]) -> None:
+    """Write what HAProxy reads when it starts; then open its ports and become COMMAND, which starts it."""
+    from proxy_agent.held_sockets import hold  # noqa: PLC0415 - the light commands do without Docker and Jinja
+    from proxy_agent.wiring import wire  # noqa: PLC0415
 
     try:
         wire(settings, TEMPLATES, _now).agent.prepare()
     except OperationalError as error:
         log.error("%s", error)
         sys.exit(1)
+    if command:
+        os.execvpe(command[0], command, {**os.environ, **hold(settings)})
+
+
+@main.command()
+def refuse() -> None:
+    """Refuse new connections from now on; run when HAProxy is told to end and not to start again."""
+    from proxy_agent.held_sockets import refuse as refuse_connections  # noqa: PLC0415
+
+    refuse_connections(os.environ)
 
 
 @main.command()

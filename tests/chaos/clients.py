@@ -14,7 +14,7 @@ PATIENCE = 15.0
 """Seconds after which an answer that did not come is a failed one."""
 PAUSE = 0.004
 """Between two requests of one client: visitors, not a benchmark."""
-_HANDSHAKE = (
+HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
@@ -97,7 +97,7 @@ async def asking(visit: Visit, tally: Tally, ended: asyncio.Event, requests: int
             async with connected(visit) as connection:
                 for number in range(requests):
                     # What the server ended while nothing was under way is no loss: who asks next connects anew.
-                    if ended.is_set() or connection[0].at_eof():
+                    if ended.is_set() or connection[0].at_eof() or connection[0].exception():
                         break
                     async with asyncio.timeout(PATIENCE):
                         stays = await _one(visit, tally, connection, last=number == requests - 1)
@@ -129,7 +129,7 @@ async def chatting(visit: Visit, tally: Tally, ended: asyncio.Event) -> None:
         try:
             async with connected(visit) as (reader, writer):
                 async with asyncio.timeout(PATIENCE):
-                    writer.write(_HANDSHAKE.format(path=new_path(), host=visit.host).encode())
+                    writer.write(HANDSHAKE.format(path=new_path(), host=visit.host).encode())
                     head = await reader.readuntil(b"\r\n\r\n")
                 if not head.startswith(b"HTTP/1.1 101 "):
                     raise ValueError(head.partition(b"\r\n")[0].decode())

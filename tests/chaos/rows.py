@@ -28,7 +28,7 @@ FAULTS: Sequence[Fault] = (
         "`kill -9` of the HAProxy worker",
         10,
         deaths.killed_workers,
-        unavoidable="nobody listens until s6 has started HAProxy again, and open connections die with the process",
+        unavoidable="what is under way dies with the process that serves it; who connects meanwhile waits",
     ),
     Fault(
         "`kill -9` of the HAProxy master",

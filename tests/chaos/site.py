@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from tempfile import mkdtemp
@@ -24,7 +24,7 @@ SHARED_MEMORY = Path("/dev/shm")
 """A disk of some hundred megabytes, in a container."""
 _GATE = "docker-gate"
 # Root without its capabilities meets the modes of files as the container's user does.
-_UNPRIVILEGED = "setpriv --bounding-set=-all --inh-caps=-all " if os.geteuid() == 0 else ""
+_UNPRIVILEGED = ("setpriv", "--bounding-set=-all", "--inh-caps=-all") if os.geteuid() == 0 else ()
 _SERVICES = ("haproxy", "agent", _GATE)
 _SPOILED = """
 {% for backend in backends if "spoils" in backend.title %}
@@ -59,11 +59,15 @@ class Site(Proxy):
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         with (self.folder / "site.log").open("ab") as log:
-            subprocess.run(["companion", "prepare"], env=environment, stdout=log, stderr=log, timeout=60, check=True)
-            self._supervisor = subprocess.Popen(
-                ["s6-svscan", "-t0", self.folder / "services"], env=environment, stdout=log, stderr=log
-            )
+            # As in haproxy/entrypoint.
+            command = [*_UNPRIVILEGED, "companion", "prepare", "--", "s6-svscan", "-t0", f"{self.folder}/services"]
+            self._supervisor = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         until(self._is_up, "an installation that has started", within=300)
+
+    def tell_to_stop(self) -> None:
+        """As ``docker stop`` does, which then waits."""
+        assert self._supervisor
+        self._supervisor.terminate()
 
     def raze_all(self) -> None:
         """End everything that raise_all() started."""
@@ -71,7 +75,7 @@ class Site(Proxy):
             return
         pids = [self.pid(service) for service in _SERVICES]
         pids += [self.worker_or_none()]
-        self._supervisor.terminate()
+        self.tell_to_stop()
         try:
             self._supervisor.wait(5)
         except subprocess.TimeoutExpired:
@@ -189,7 +193,7 @@ class Site(Proxy):
                 path.write_text(text)
         gate = f"haproxy -W -db -q -f {self.folder}/app/haproxy/docker-gate.cfg"
         self._script(self.folder / "services" / _GATE / "run", f"exec {gate}")
-        self._script(self.folder / "bin/companion", f'exec {_UNPRIVILEGED}{sys.executable} -m proxy_agent "$@"')
+        self._script(self.folder / "bin/companion", f'exec {sys.executable} -m proxy_agent "$@"')
 
     @staticmethod
     def _script(path: Path, line: str) -> None:
@@ -199,7 +203,12 @@ class Site(Proxy):
 
 
 @contextlib.contextmanager
-def site(authority: CertificateAuthority, small_disk: bool = False, other_clock: bool = False) -> Iterator[Site]:
+def site(
+    authority: CertificateAuthority,
+    small_disk: bool = False,
+    other_clock: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Site]:
     """An installation that does not run yet, and that is gone with its folder when the block ends."""
     with contextlib.ExitStack() as stack:
         # Short, because a path of a Unix socket has at most 107 characters.
@@ -207,10 +216,10 @@ def site(authority: CertificateAuthority, small_disk: bool = False, other_clock:
         for folder in folders:
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
         http_port, https_port, gate_port = (stack.enter_context(reserved_port()) for _ in range(3))
-        environment = {"HTTP_PORT": str(http_port), "HTTPS_PORT": str(https_port)}
+        places = {"HTTP_PORT": str(http_port), "HTTPS_PORT": str(https_port)}
         if small_disk:
-            environment["STATE_FOLDER"] = str(folders[1] / "state")
-        made = Site(folders[0], authority, gate_port, environment)
+            places["STATE_FOLDER"] = str(folders[1] / "state")
+        made = Site(folders[0], authority, gate_port, {**places, **(environment or {})})
         stack.callback(made.close)
         if other_clock:
             made.have_other_clock()

@@ -10,7 +10,7 @@ import h2.events
 
 from tests.chaos.clients import LOSSES, PATIENCE, PAUSE, Connection, Tally, Visit, connected, new_path
 
-_AT_A_TIME = 8
+AT_A_TIME = 8
 _FRAME_HEAD = 9
 _REFUSED = h2.errors.ErrorCodes.REFUSED_STREAM
 
@@ -64,7 +64,7 @@ class _Session:
             await asyncio.sleep(PAUSE)
 
     def _ask(self) -> None:
-        while len(self.open) < _AT_A_TIME:
+        while len(self.open) < AT_A_TIME:
             stream, path = self._protocol.get_next_available_stream_id(), new_path()
             fields = [(":method", "GET"), (":scheme", "https"), (":authority", self._visit.host), (":path", path)]
             self._protocol.send_headers(stream, fields, end_stream=True)

@@ -11,15 +11,17 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from tests.chaos import streams
 from tests.chaos.clients import Tally, Visit, asking, chatting
 from tests.chaos.engine import Box
 from tests.chaos.origins import Origin
 from tests.chaos.site import Site
-from tests.chaos.streams import streaming
 from tests.haproxy.proxy import reserved_port
 from tests.waiting import until
 
 SECURE, PLAIN, CHAT = "a.test", "plain.test", "chat.test"
+UNDER_WAY = 2 * (4 + streams.AT_A_TIME + 1)
+"""Requests that clients may have open at a time: of HTTP/1.1 four, of HTTP/2 some, a websocket; and two of each."""
 _MANY = 400
 """Requests on a connection that is kept."""
 
@@ -120,7 +122,7 @@ class World:
             for visit in (plain, secure):
                 yield asking(replace(visit, kind=f"{visit.kind} kept"), self.tally, ended, _MANY)
                 yield asking(replace(visit, kind=f"{visit.kind} new"), self.tally, ended, 1)
-            yield streaming(replace(secure, kind="HTTP/2", context=h2), self.tally, ended, _MANY * 4)
+            yield streams.streaming(replace(secure, kind="HTTP/2", context=h2), self.tally, ended, _MANY * 4)
             chat = replace(secure, kind="websocket", host=CHAT, addresses=partial(self._behind, CHAT))
             yield chatting(chat, self.tally, ended)
 

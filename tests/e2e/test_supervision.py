@@ -26,7 +26,7 @@ def is_running(stack: Stack, service: str) -> bool:
 
 
 def test_what_is_killed_comes_back(stack: Stack) -> None:
-    """The agent, HAProxy's master and its worker; the routes are those from before."""
+    """Agent, HAProxy's master and its worker; whoever connects is served, and the routes are those from before."""
     stack.up("haproxy", "docker-gate", "app")
     until(lambda: is_well(stack), "the web container")
     victims: tuple[Callable[[], int], ...] = (
@@ -36,6 +36,8 @@ def test_what_is_killed_comes_back(stack: Stack) -> None:
     )
     for victim in victims:
         stack.run_in("haproxy", "sh", "-c", f"kill -9 {victim()}")
+        # Not refused: the ports are open, whoever is dead.
+        assert stack.http("one.test").status == 200
         until(lambda: is_well(stack), "everything as before")
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -174,13 +175,17 @@ class Proxy:
         self.start()
         self.look()
 
-    def start(self) -> None:
-        """Start HAProxy as the service definition does, and wait until it answers."""
+    def start(self, held: Mapping[str, str] | None = None) -> None:
+        """Start HAProxy as the service definition does, on the sockets of hold() if any; wait until it answers."""
         (self.settings.run_folder / "servers.state").write_text("1\n")
         configuration = self.settings.state_folder / "current" / "haproxy.cfg"
         master = f"{self.settings.run_folder}/master.sock,mode,600,level,admin"
         self._process = subprocess.Popen(
-            ["haproxy", "-W", "-db", "-S", master, "-f", configuration], stdout=self._log, stderr=self._log
+            ["haproxy", "-W", "-db", "-S", master, "-f", configuration],
+            stdout=self._log,
+            stderr=self._log,
+            env={**os.environ, **(held or {})},
+            pass_fds=[int(told.removeprefix("fd@")) for told in (held or {}).values()],
         )
         until(self._answers, "HAProxy on its sockets")
 
