@@ -3,12 +3,13 @@
 import re
 import socket
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import docker
 import requests
@@ -23,6 +24,8 @@ from proxy_agent.networks import Entry, Position, addresses_of, is_on_host, name
 from proxy_agent.routing.model import Address, Container, Service
 
 _TIMEOUT = 20
+_LONGEST_PAUSE = 2.0
+"""Seconds between two attempts to reach Docker again: each costs next to nothing, and containers wait for the end."""
 _EVENTS = {
     "type": ["container", "network"],
     "event": [
@@ -43,6 +46,14 @@ Filters = tuple[tuple[str, str], ...]
 
 
 class _Api(docker.APIClient):
+    def __init__(self, host: str, timeout: int) -> None:
+        try:
+            super().__init__(host, version="auto", timeout=timeout)
+        except _DAEMON_ERRORS:
+            # It asked for the version: nobody else knows of that connection.
+            self.close()
+            raise
+
     def _raise_for_status(self, response: requests.Response) -> None:
         try:
             super()._raise_for_status(response)  # type: ignore[misc] # missing in the stubs
@@ -63,6 +74,8 @@ class Containers:
         filters: Filters = (),
         prefers_ipv6: bool = False,
         timeout: int = _TIMEOUT,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._docker_host = docker_host
         self._own_id = own_id
@@ -72,6 +85,8 @@ class Containers:
             self._filters[name].append(value)
         self._prefers_ipv6 = prefers_ipv6
         self._timeout = timeout
+        self._sleep = sleep
+        self._clock = clock
         self._client: docker.APIClient | None = None
         self._inspected: dict[str, Mapping[str, Any]] = {}
         self._internal: dict[str, bool] = {}
@@ -173,40 +188,44 @@ class Containers:
 
     def _api(self) -> docker.APIClient:
         if self._client is None:
-            self._client = _Api(self._docker_host, version="auto", timeout=self._timeout)
+            self._client = _Api(self._docker_host, self._timeout)
         return self._client
 
     def _follow(self, ring: Callable[[str], None], hurry: Callable[[str], None]) -> None:
         attempts = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(_DAEMON_ERRORS),
-            wait=tenacity.wait_random_exponential(multiplier=0.2, max=10),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=_LONGEST_PAUSE),
+            sleep=self._sleep,
         )
         while True:
-            # A stream that delivered is followed by the next at once; only fruitless ones back off.
+            # A stream that lasted is followed by the next at once; only those that end soon, or never begin, back off.
             attempts(self._follow_one_stream, ring, hurry)
 
     def _follow_one_stream(self, ring: Callable[[str], None], hurry: Callable[[str], None]) -> None:
         # A client of its own: this one waits on its connection for as long as nothing happens.
-        api = _Api(self._docker_host, version="auto", timeout=self._timeout)
+        api = _Api(self._docker_host, self._timeout)
         api.timeout = None  # type: ignore[assignment] # waits for the next event, however long that takes
         try:
             # From where the last stream ended: a container that was told to stop meanwhile is not listed as such.
             events = api.events(since=self._last_event or None, filters=_EVENTS, decode=True)
             # Subscribed first: whatever happened before this ring is in the look that it causes.
             ring("connected to Docker")
-            delivered = False
-            for event in map(docker_answers.event, events):
-                at = int(event.get("time") or 0)
-                # What the last stream brought in its last second comes again, and does not count.
-                delivered = delivered or not at or at > self._last_event
-                self._last_event = max(self._last_event, at)
-                self._departures.note(event)
-                action = str(event.get("Action", ""))
-                (hurry if action in _URGENT else ring)(f"{event.get('Type', '')} {action}")
-            if not delivered:
-                raise ConnectionError("Docker ended the stream of events")
+            begun = self._clock()
+            try:
+                self._pass_on(events, ring, hurry)
+            except _DAEMON_ERRORS:
+                if self._clock() - begun < _LONGEST_PAUSE:
+                    raise
         finally:
             api.close()
+
+    def _pass_on(self, events: Iterator[object], ring: Callable[[str], None], hurry: Callable[[str], None]) -> NoReturn:
+        for event in map(docker_answers.event, events):
+            self._last_event = max(self._last_event, int(event.get("time") or 0))
+            self._departures.note(event)
+            action = str(event.get("Action", ""))
+            (hurry if action in _URGENT else ring)(f"{event.get('Type', '')} {action}")
+        raise ConnectionError("Docker ended the stream of events")
 
 
 def _cause(error: BaseException) -> str:

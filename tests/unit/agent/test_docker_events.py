@@ -1,7 +1,10 @@
 """proxy_agent.containers, as Docker tells it what happens."""
 
+import itertools
 import json
 import queue
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,3 +138,39 @@ def test_a_stream_that_breaks_off_within_an_event_is_followed_by_another(
     daemon.events.put(b'{"Type": "cont')
     daemon.events.put(None)
     assert rings.get(timeout=10) == "connected to Docker"
+
+
+def test_a_docker_that_is_gone_is_looked_for_every_two_seconds_at_least() -> None:
+    """However long it was gone: the containers that start with it wait no longer than that."""
+    pauses: queue.SimpleQueue[float] = queue.SimpleQueue()
+    nobody = "tcp://127.0.0.1:9"
+    containers = Containers(nobody, lambda: "abc", sleep=_counting(pauses, 50))
+    containers.watch(lambda _: None, lambda _: None)
+    assert 1 < max(pauses.get(timeout=10) for _ in range(50)) <= 2
+
+
+def test_a_stream_that_lasted_is_followed_by_another_at_once(tmp_path: Path) -> None:
+    """Whether it ended or broke, and however often that happened before."""
+    daemon, _ = docker_daemon.start(tmp_path / "docker.sock")
+    rings: queue.SimpleQueue[str] = queue.SimpleQueue()
+    pauses: queue.SimpleQueue[float] = queue.SimpleQueue()
+    minutes = itertools.count(step=60.0)
+    containers = Containers(daemon.host, lambda: "abc", sleep=_counting(pauses, 1), clock=lambda: next(minutes))
+    containers.watch(rings.put, rings.put)
+    for number in range(20):
+        assert rings.get(timeout=10) == "connected to Docker"
+        if number % 2:
+            daemon.events.put(b"nonsense")
+        daemon.events.put(None)
+    assert pauses.empty()
+
+
+def _counting(pauses: queue.SimpleQueue[float], most: int) -> Callable[[float], None]:
+    """Sleeps no time at all, and after so many times for ever: the thread that watches has no end of its own."""
+
+    def sleep(seconds: float) -> None:
+        pauses.put(seconds)
+        if pauses.qsize() >= most:
+            threading.Event().wait()
+
+    return sleep
