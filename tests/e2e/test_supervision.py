@@ -20,6 +20,11 @@ def is_well(stack: Stack) -> bool:
     return "the agent keeps up" in checked and stack.http("one.test").status == 200
 
 
+def passes_challenges(stack: Stack) -> bool:
+    """Whether the path of challenges leads to letsencrypt, which knows none now."""
+    return stack.http("one.test", "/.well-known/acme-challenge/x").headers.get("x-served-by") == "letsencrypt"
+
+
 def is_running(stack: Stack, service: str) -> bool:
     """Whether a container of a service does."""
     return bool(stack.compose("ps", "--quiet", "--status", "running", service).strip())
@@ -39,6 +44,17 @@ def test_what_is_killed_comes_back(stack: Stack) -> None:
         # Not refused: the ports are open, whoever is dead.
         assert stack.http("one.test").status == 200
         until(lambda: is_well(stack), "everything as before")
+
+
+def test_a_container_that_dies_is_started_again_and_takes_its_place(stack: Stack) -> None:
+    """By Docker, as nobody stopped it; the others go on meanwhile."""
+    stack.up("haproxy", "docker-gate", "letsencrypt", "app")
+    until(lambda: is_well(stack) and passes_challenges(stack), "the web container, and the server of challenges")
+    for service in ("letsencrypt", "docker-gate", "haproxy"):
+        stack.kill(service)
+        assert service == "haproxy" or stack.http("one.test").status == 200
+        until(partial(is_running, stack, service), f"{service} to run")
+        until(lambda: is_well(stack) and passes_challenges(stack), "everything as before")
 
 
 def test_short_of_memory_the_agent_goes_first(stack: Stack) -> None:
