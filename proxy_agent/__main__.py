@@ -39,17 +39,18 @@ def main(context: click.Context) -> None:
 @click.argument("command", nargs=-1)
 @click.pass_obj
 def prepare(settings: Settings, command: tuple[str, ...]) -> None:
-    """Write what HAProxy reads when it starts; then open its ports and become COMMAND, which starts it."""
+    """Open HAProxy's ports, write what it reads when it starts, and become COMMAND, which starts it."""
     from proxy_agent.held_sockets import hold  # noqa: PLC0415 - the light commands do without Docker and Jinja
     from proxy_agent.wiring import wire  # noqa: PLC0415
 
+    held = hold(settings) if command else {}
     try:
         wire(settings, TEMPLATES, _now).agent.prepare()
     except OperationalError as error:
         log.error("%s", error)
         sys.exit(1)
     if command:
-        os.execvpe(command[0], command, {**os.environ, **hold(settings)})
+        os.execvpe(command[0], command, {**os.environ, **held})
 
 
 @main.command()

@@ -1,8 +1,8 @@
 """The sockets of HTTP and HTTPS, opened by PID 1 and inherited by each HAProxy that it starts.
 
-They outlive HAProxy: whoever connects while a new one starts waits in the kernel's queue, and is refused no more than
-at a reload. HAProxy is told of each by a variable that stands in its bind lines, in place of an address (configuration
-manual, "bind", ``fd@``); without the variable it opens the address itself.
+They are there before HAProxy and outlive it: whoever connects while one starts waits in the kernel's queue, and is
+refused no more than at a reload. HAProxy is told of each by a variable that stands in its bind lines in place of an
+address (configuration manual, "bind", ``fd@``); without the variable it opens the address itself.
 """
 
 import contextlib
@@ -15,16 +15,18 @@ from proxy_agent.settings import Settings
 
 _PREFIX = "COMPANION_SOCKET_"
 _INHERITED = "fd@"
+_LONGEST_QUEUE = 4096
+"""Clients that wait: as many as Linux allows where nobody changed that (ip-sysctl, somaxconn)."""
 _ADDRESSES = {"4": (socket.AF_INET, "0.0.0.0"), "6": (socket.AF_INET6, "::")}
-_OF_AN_OPEN_SOCKET = frozenset({"interface", "namespace", "transparent"})
-"""Words of a bind line that HAProxy cannot follow any more once a socket is bound."""
+_OF_NEW_SOCKETS = frozenset({"backlog", "interface", "namespace", "transparent"})
+"""Words of a bind line that HAProxy cannot follow any more once a socket listens."""
 
 
 def hold(settings: Settings) -> Mapping[str, str]:
-    """Bind both ports, in sockets that every child inherits; the variables that tell HAProxy of them.
+    """Listen on both ports, in sockets that every child inherits; the variables that tell HAProxy of them.
 
-    A port that cannot be bound, or whose lines ask for what only an unbound socket can have, is left to HAProxy, which
-    says what it is. Nobody can connect before HAProxy listens.
+    A port that cannot be bound, or whose lines ask for what only a new socket can have, is left to HAProxy, which says
+    what it is.
     """
     left = set(_left_to_haproxy(settings))
     held: dict[str, str] = {}
@@ -51,12 +53,12 @@ def refuse(environ: Mapping[str, str]) -> None:
 def _left_to_haproxy(settings: Settings) -> Iterator[int]:
     for item in split_list(settings.extra_bind_settings):
         port, _, words = item.partition(":")
-        if port.strip().isdigit() and not _OF_AN_OPEN_SOCKET.isdisjoint(words.split()):
+        if port.strip().isdigit() and not _OF_NEW_SOCKETS.isdisjoint(words.split()):
             yield int(port)
 
 
 def _bound(family: socket.AddressFamily, address: str, port: int) -> int:
-    """The descriptor of a new socket, as HAProxy would bind it."""
+    """The descriptor of a new socket that listens, as HAProxy would have it."""
     with contextlib.ExitStack() as stack:
         opened = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,6 +66,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> int:
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         opened.bind((address, port))
+        opened.listen(_LONGEST_QUEUE)
         os.set_inheritable(opened.fileno(), True)
         stack.pop_all()
         return opened.detach()

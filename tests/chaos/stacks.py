@@ -1,6 +1,7 @@
 """Faults of real containers, which need the stack itself: Docker restarts what dies, and stops what is scaled down."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from tests.chaos.fault import Fault, timed
 from tests.chaos.run import Outcome
 from tests.e2e.stack import Stack, running
 from tests.e2e.visitors import visitors
+from tests.ports import free_port
 from tests.visits import Visits
 from tests.waiting import until
 
@@ -24,6 +26,8 @@ Act = Callable[[Stack, Visits, int], Iterator[float]]
 def serving() -> Iterator[Stack]:
     """A stack in front of two containers."""
     with running(_E2E / "compose.e2e.yaml", _E2E / "compose.discovery.yaml") as stack:
+        # Those that the engine chooses change with the container.
+        stack.environment |= {"PUBLISHED_HTTP": str(free_port()), "PUBLISHED_HTTPS": str(free_port())}
         stack.up("haproxy", "docker-gate", "letsencrypt")
         stack.scale("web", 2)
         until(lambda: stack.http(_HOST).status == 200, "the service")
@@ -72,6 +76,16 @@ def killed_workers(stack: Stack, visits: Visits, times: int) -> Iterator[float]:
         visits.go_on(50)
 
 
+def replaced(stack: Stack, visits: Visits, times: int) -> Iterator[float]:
+    """An upgrade: Compose ends HAProxy's container and starts another one."""
+    for _ in range(times):
+        begun = time.monotonic()
+        stack.compose("up", "--detach", "--no-deps", "--force-recreate", "haproxy")
+        until(lambda: stack.http(_HOST).status == 200, "the next container")
+        yield time.monotonic() - begun
+        visits.go_on(50)
+
+
 STACK_FAULTS: tuple[tuple[Fault, Act], ...] = tuple(
     (Fault(f"containers: {name}", times, lambda _world, _times: iter(()), few=0, unavoidable=reason), act)
     for name, times, act, reason in (
@@ -79,6 +93,7 @@ STACK_FAULTS: tuple[tuple[Fault, Act], ...] = tuple(
         ("`kill -9` of letsencrypt", 4, killed("letsencrypt"), ""),
         ("`kill -9` of docker-gate", 4, killed("docker-gate"), ""),
         ("`kill -9` of the HAProxy worker", 4, killed_workers, "as above"),
+        ("HAProxy's container is replaced (an upgrade)", 3, replaced, "a published port belongs to one container"),
     )
 )
 

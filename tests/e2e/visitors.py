@@ -10,6 +10,8 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from tests.visits import Visits, visiting
 
 _ANSWERS = 100
+_PAUSE = 0.01
+"""Seconds between two requests of one: visitors, not a benchmark, as the containers they ask share this machine."""
 
 
 def visitors(host: str, http_port: int, https_port: int, address: str = "127.0.0.1") -> AbstractContextManager[Visits]:
@@ -38,6 +40,7 @@ def _visit(
         except (OSError, HTTPException) as error:
             visits.failures.append(f"{'kept' if keeps else 'new'} {connection.port}: {error!r}")
             connection.close()
+            ended.wait(_PAUSE)
             continue
         if response.status == 200:
             visits.answered += 1
@@ -46,6 +49,5 @@ def _visit(
             visits.failures.append(f"{response.status} {body!r}")
         if not keeps:
             connection.close()
-        # Visitors, not a benchmark: the containers they ask share this machine.
-        ended.wait(0.01)
+        ended.wait(_PAUSE)
     connection.close()
