@@ -8,6 +8,8 @@ from typing import Literal
 from pythonjsonlogger.json import JsonFormatter
 
 LogFormat = Literal["text", "json"]
+MOST_LINES = 100
+"""That are said of one topic; of ten thousand bad files, nobody reads more in a log."""
 
 
 def configure(log_format: LogFormat, level: str) -> None:
@@ -37,14 +39,28 @@ class Notices:
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
-        self._current: dict[str, frozenset[str]] = {}
+        self._said: dict[str, frozenset[str]] = {}
+        """What was logged of each topic and still holds."""
+        self._more: set[str] = set()
+        """Topics of which there is more than was logged."""
 
     def update(self, topic: str, sentences: Iterable[str], level: int = logging.WARNING) -> None:
-        """State all that is wrong about *topic* now: new sentences are logged, and the end of all of them too."""
+        """State all that is wrong about *topic* now: new sentences are logged, and the end of all of them too.
+
+        No more than MOST_LINES that hold at one time are; one line says that there are others.
+        """
         now = frozenset(sentences)
-        before = self._current.get(topic, frozenset())
-        for sentence in sorted(now - before):
+        before = self._said.get(topic, frozenset())
+        still = before & now
+        new = sorted(now - still)
+        saying = new[: MOST_LINES - len(still)]
+        for sentence in saying:
             self._logger.log(level, "%s", sentence)
+        if len(saying) < len(new) and topic not in self._more:
+            self._logger.log(level, "There is more about %s than these %d lines.", topic, MOST_LINES)
+            self._more.add(topic)
         if before and not now:
             self._logger.info("Mended: %s", topic)
-        self._current[topic] = now
+        if len(saying) == len(new):
+            self._more.discard(topic)
+        self._said[topic] = still.union(saying)

@@ -2,19 +2,20 @@
 
 import contextlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
 from proxy_agent.tls.names import Identifier, covers, parse_dns_name
 
-_KEY_BLOCK = re.compile(rb"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----.+?-----END (?:[A-Z]+ )?PRIVATE KEY-----", re.DOTALL)
-_CERTIFICATE_BLOCK = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_KEY_BOUNDARY = re.compile(rb"-----(BEGIN|END) (?:[A-Z]+ )?PRIVATE KEY-----")
+_CERTIFICATE_BOUNDARY = re.compile(rb"-----(BEGIN|END) CERTIFICATE-----")
 _REHEARSALS = re.compile(r"\(STAGING\)|Fake LE |Pebble ")
 """In the issuers of Let's Encrypt's staging server (https://letsencrypt.org/docs/staging-environment) and Pebble's."""
 _UNREADABLE = (
@@ -95,21 +96,38 @@ def check_issued(bundle: Bundle, names: Iterable[Identifier], now: datetime) -> 
 
 
 def _private_key(pem: bytes) -> PrivateKeyTypes:
-    blocks = _KEY_BLOCK.findall(pem)
+    blocks = list(_blocks(pem, _KEY_BOUNDARY))
     if not blocks:
         raise ValueError("there is no private key in it")
     if len(blocks) > 1:
         raise ValueError("there is more than one private key in it")
     try:
-        return serialization.load_pem_private_key(blocks[0] + b"\n", password=None)
+        # To prove that RSA's numbers are prime takes some hundred times as long as a signature, which shows as well
+        # that the key is of use. HAProxy asks for no such proof either.
+        key = serialization.load_pem_private_key(blocks[0] + b"\n", password=None, unsafe_skip_rsa_key_validation=True)
+        if isinstance(key, rsa.RSAPrivateKey):
+            scheme = padding.PKCS1v15(), hashes.SHA256()
+            key.public_key().verify(key.sign(b"", *scheme), b"", *scheme)
     except TypeError:
         raise ValueError("the private key is protected by a passphrase; store it without one") from None
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise ValueError("the private key cannot be read") from error
+    return key
+
+
+def _blocks(pem: bytes, boundary: re.Pattern[bytes]) -> Iterator[bytes]:
+    """What stands between a beginning and the next end, both included, in one pass whatever there is in it."""
+    begun: int | None = None
+    for found in boundary.finditer(pem):
+        if found[1] == b"BEGIN":
+            begun = found.start() if begun is None else begun
+        elif begun is not None:
+            yield pem[begun : found.end()]
+            begun = None
 
 
 def _certificates(pem: bytes) -> list[x509.Certificate]:
-    blocks = _CERTIFICATE_BLOCK.findall(pem)
+    blocks = list(_blocks(pem, _CERTIFICATE_BOUNDARY))
     if not blocks:
         raise ValueError("there is no certificate in it")
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from proxy_agent.daemon.log import Notices, configure
+from proxy_agent.daemon.log import MOST_LINES, Notices, configure
 
 LOGGER = logging.getLogger("tests.notices")
 
@@ -55,6 +55,27 @@ def test_what_comes_back_is_said_again(notices: Notices, caplog: pytest.LogCaptu
     for sentences in (["a"], [], ["a"]):
         notices.update("files", sentences)
     assert caplog.messages == ["a", "Mended: files", "a"]
+
+
+def test_of_thousands_the_first_are_said_and_that_there_are_more(
+    notices: Notices, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However many there are, and however they come and go, the log stays short."""
+    bad = [f"{n:05}.pem: no key" for n in range(10_000)]
+    for some in (bad, bad, bad[1:], bad[1:]):
+        notices.update("files", some)
+    more = f"There is more about files than these {MOST_LINES} lines."
+    assert caplog.messages == [*bad[:MOST_LINES], more, bad[MOST_LINES]]
+
+
+def test_what_there_was_no_line_for_is_said_when_there_is(notices: Notices, caplog: pytest.LogCaptureFixture) -> None:
+    """Who mends what the log names is told of the rest."""
+    bad = [f"{n:03}.pem: no key" for n in range(MOST_LINES + 2)]
+    notices.update("files", bad)
+    caplog.clear()
+    for some in (bad[2:], []):
+        notices.update("files", some)
+    assert caplog.messages == [*bad[MOST_LINES:], "Mended: files"]
 
 
 def test_topics_do_not_mend_each_other(notices: Notices, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import itertools
+import time
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 
@@ -47,6 +48,10 @@ def _der_of(pem: bytes) -> bytes:
     return base64.b64decode(b"".join(pem.splitlines()[1:-1]))
 
 
+def _rsa_pem_of(der: bytes) -> bytes:
+    return b"-----BEGIN RSA PRIVATE KEY-----\n" + base64.encodebytes(der) + b"-----END RSA PRIVATE KEY-----\n"
+
+
 def _pem_of(der: bytes) -> bytes:
     return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
 
@@ -85,6 +90,37 @@ def test_old_key_formats_are_read() -> None:
     traditional = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     assert b"BEGIN RSA PRIVATE KEY" in traditional
     assert parse_bundle("a", issued.leaf_and_chain_pem + traditional).pem == issued.bundle_pem
+
+
+def test_an_rsa_key_that_does_not_sign_is_refused() -> None:
+    """Its public half alone says nothing of the private one."""
+    key = rsa.generate_private_key(65537, 2048)
+    issued = AUTHORITY.issue("a.test", private_key=key)
+    der = key.private_bytes(Encoding.DER, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    assert parse_bundle("a", issued.leaf_pem + _rsa_pem_of(der)).pem == issued.private_key_pem + issued.leaf_pem
+    numbers = key.private_numbers()
+    for number in (numbers.d, numbers.p, numbers.dmp1):
+        good = number.to_bytes((number.bit_length() + 7) // 8)
+        der = der.replace(good, bytes([*good[:-1], good[-1] ^ 2]))
+    with pytest.raises(ValueError, match="the private key cannot be read"):
+        parse_bundle("a", issued.leaf_pem + _rsa_pem_of(der))
+
+
+def test_rsa_keys_are_read_in_no_time() -> None:
+    """To prove the primes of each takes 40 ms of two thousand bits: thousands would make a start take minutes."""
+    pem = AUTHORITY.issue("a.test", private_key=rsa.generate_private_key(65537, 4096)).bundle_pem
+    begun = time.process_time()
+    for _ in range(10):
+        parse_bundle("a", pem)
+    assert time.process_time() - begun < 1
+
+
+@pytest.mark.parametrize("what", ["RSA PRIVATE KEY", "CERTIFICATE"])
+def test_beginnings_without_an_end_are_passed_over_once(what: str) -> None:
+    """Looking for the end of each anew takes a look at the world ten seconds for one file."""
+    begun = time.process_time()
+    _parse(SAMPLE.private_key_pem + f"-----BEGIN {what}-----\n".encode() * 9000)
+    assert time.process_time() - begun < 1
 
 
 def test_the_chain_is_put_in_order_from_the_leaf() -> None:
