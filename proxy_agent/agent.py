@@ -195,7 +195,7 @@ class Agent:
             not_inserted=(*not_inserted, *not_kept),
             extra=self._refusals.of_extra(self._lines),
         )
-        if self._decision is None or self._decision.world != world or now >= self._decision.good_until:
+        if self._decision is None or self._decision.world != world or not self._decision.holds(now):
             self._decision = self._decided(world)
         if taken := self._surroundings.taken_ports(self._decision.ports):
             # "haproxy -c" does not see it, and a reload that cannot bind stops everybody for two seconds.

@@ -64,6 +64,10 @@ class Decision:
     wanted: tuple[Request, ...] = ()
     """The certificates to ask letsencrypt for."""
 
+    def holds(self, now: datetime) -> bool:
+        """Whether the same world makes the same decision *now*; a clock that went back may have undone an expiry."""
+        return self.world.now <= now < self.good_until
+
 
 def decide(
     world: World, templates: Templates, path_of: Callable[[str], str], default_path: str, settings: Settings

@@ -80,7 +80,11 @@ class Refusals:
 
     def forget_passing(self, now: datetime) -> None:
         """Let a refused configuration be tried again, once its time is over."""
-        if self._since and now >= self._since + self._patience:
+        if self._since is None:
+            return
+        # A clock that went back would prolong it.
+        self._since = min(self._since, now)
+        if now >= self._since + self._patience:
             self._configuration = self._since = self._suspect = None
 
 

@@ -36,7 +36,8 @@ def grace_ends(services: Iterable[Service], grace: timedelta) -> datetime | None
 
 def _gone(service: Service, now: datetime, grace: timedelta) -> Iterable[Container]:
     for container in service.containers:
-        since = container.gone_at or now
+        # A clock that went back would prolong it.
+        since = min(container.gone_at or now, now)
         if container.address and asks_for_routes(container) and now - since < grace:
             yield replace(container, gone_at=since)
 

@@ -37,10 +37,10 @@ def scale_changes(world: World, times: int) -> Iterator[float]:
 
 def reloads(world: World, times: int) -> Iterator[float]:
     """A service that was not there before takes a new worker."""
-    for number in range(times):
-        worker = world.site.worker
-        world.start(f"r{number}.test", f"r{number}")
-        yield timed(lambda: answers(world, f"r{number}.test"), "the new service")  # noqa: B023
+    for _ in range(times):
+        worker, name = world.site.worker, world.new_name()
+        world.start(f"{name}.test", name)
+        yield timed(lambda: answers(world, f"{name}.test"), "the new service")  # noqa: B023
         assert world.site.worker != worker
 
 

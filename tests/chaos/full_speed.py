@@ -1,4 +1,4 @@
-"""wrk beside the other clients: as many requests as the machine can answer, on connections that are kept."""
+"""Benchmarks beside the other clients: as many requests as the machine can answer, on connections that are kept."""
 
 import re
 import signal
@@ -8,10 +8,14 @@ from contextlib import contextmanager
 
 from tests.chaos.changes import reloads
 from tests.chaos.world import PLAIN, SECURE, World
+from tests.waiting import until
 
 _CONNECTIONS = 20
+_OF_H2LOAD = 8
+_ENOUGH = 100
 _ERRORS = re.compile(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)")
 _OTHERS = re.compile(r"Non-2xx or 3xx responses: (\d+)")
+_SUCCEEDED = re.compile(r"(\d+) succeeded")
 _REQUESTS = re.compile(r"^ *(\d+) requests in", re.MULTILINE)
 
 
@@ -23,6 +27,47 @@ def reloads_at_full_speed(world: World, times: int) -> Iterator[float]:
         _wrk(world, SECURE, f"https://127.0.0.1:{settings.https_port}/"),
     ):
         yield from reloads(world, times)
+
+
+def reloads_under_streams(world: World, times: int) -> Iterator[float]:
+    """With h2load and an eager client of our own, both by HTTP/2."""
+    each = reloads(world, times)
+    with world.eager():
+        for _ in range(times):
+            with _h2load(world):
+                yield next(each)
+
+
+@contextmanager
+def _h2load(world: World) -> Iterator[None]:
+    """Until it ends by itself, as it does after a reload; every stream that it opened must be among its successes.
+
+    What it counts as errors are requests that it never sent: after a GOAWAY it gives up all that it was to ask on a
+    connection, and makes no other one.
+    """
+    with world.relay() as relay:
+        url = f"http://127.0.0.1:{relay.port}/"
+        options = ("-t1", f"-c{_OF_H2LOAD}", "-m100", "-n1000000", "-H", f":authority: {SECURE}")
+        command = ["h2load", *options, url]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                # On each connection: one that came after the reload would not be told to go.
+                until(lambda: relay.answered_everywhere(_OF_H2LOAD, _ENOUGH), "h2load at full speed")
+                yield
+                # By itself, once each of its connections was told to go.
+                said = process.communicate(timeout=60)[0]
+            finally:
+                process.kill()
+        on_the_wire = relay.sums()
+    counted = _SUCCEEDED.search(said)
+    assert counted, said
+    succeeded = int(counted[1])
+    lost = on_the_wire["asked"] - on_the_wire["unprocessed"] - succeeded
+    world.tally.answered += succeeded
+    world.tally.unprocessed += on_the_wire["unprocessed"]
+    world.tally.failures.update({f"h2load: {on_the_wire} {said}": lost} if lost else {})
+    cut = on_the_wire["without GOAWAY"]
+    world.tally.failures.update({"h2load: connections that ended without a GOAWAY": cut} if cut else {})
 
 
 @contextmanager

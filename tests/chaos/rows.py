@@ -23,6 +23,7 @@ FAULTS: Sequence[Fault] = (
         full_speed.reloads_at_full_speed,
         few=0,
     ),
+    Fault("the same with h2load, and 100 streams at once", 20, full_speed.reloads_under_streams, few=2),
     Fault("`kill -9` of the agent at work", 20, deaths.killed_agents),
     Fault(
         "`kill -9` of the HAProxy worker",

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -141,6 +142,12 @@ class Site(Proxy):
         assert pid
         os.kill(pid, signal.SIGHUP)
         until(lambda: (after := self.status()) and after.cycle_at > before.cycle_at, "another look of the agent")
+
+    def tls_of_clients(self, protocol: str) -> ssl.SSLContext:
+        """For clients that trust the authority and speak this one."""
+        context = self.authority.client_context()
+        context.set_alpn_protocols([protocol])
+        return context
 
     def worker_or_none(self) -> int | None:
         """The worker's process id, None while there is no worker."""

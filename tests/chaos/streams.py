@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import h2.config
 import h2.connection
@@ -9,19 +10,32 @@ import h2.errors
 import h2.events
 
 from tests.chaos.clients import LOSSES, PATIENCE, PAUSE, Connection, Tally, Visit, connected, new_path
+from tests.chaos.frames import Frames
 
-AT_A_TIME = 8
-_FRAME_HEAD = 9
+STREAMS = 8
+"""That a client has open at a time, unless it is said to have more."""
 _REFUSED = h2.errors.ErrorCodes.REFUSED_STREAM
 
 
-async def streaming(visit: Visit, tally: Tally, ended: asyncio.Event, requests: int) -> None:
-    """Ask by HTTP/2, some streams at a time and about *requests* on each connection."""
+@dataclass(frozen=True)
+class Appetite:
+    """How much a client asks for."""
+
+    requests: int
+    """About so many on each connection."""
+    at_a_time: int = STREAMS
+    """Streams that are open, as long as no GOAWAY came."""
+    pause: float = PAUSE
+    """Seconds after each reading."""
+
+
+async def streaming(visit: Visit, tally: Tally, ended: asyncio.Event, appetite: Appetite) -> None:
+    """Ask by HTTP/2."""
     while not ended.is_set():
         session = None
         try:
             async with connected(visit) as connection:
-                session = _Session(visit, tally, connection, requests)
+                session = _Session(visit, tally, connection, appetite)
                 await session.run(ended)
         except LOSSES as error:
             for _ in session.open if session and session.open else [None]:
@@ -32,12 +46,13 @@ async def streaming(visit: Visit, tally: Tally, ended: asyncio.Event, requests: 
 class _Session:
     """One connection."""
 
-    def __init__(self, visit: Visit, tally: Tally, connection: Connection, requests: int) -> None:
+    def __init__(self, visit: Visit, tally: Tally, connection: Connection, appetite: Appetite) -> None:
         self._visit = visit
         self._tally = tally
         self._reader, self._writer = connection
-        self._left_to_ask = requests
-        self._unread = b""
+        self._appetite = appetite
+        self._left_to_ask = appetite.requests
+        self._frames = Frames()
         self._protocol = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True))
         self._going_away = False
         self.open: dict[int, tuple[str, list[str]]] = {}
@@ -61,10 +76,10 @@ class _Session:
                 return
             for event in self._events(received):
                 self._take(event)
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(self._appetite.pause)
 
     def _ask(self) -> None:
-        while len(self.open) < AT_A_TIME:
+        while len(self.open) < self._appetite.at_a_time:
             stream, path = self._protocol.get_next_available_stream_id(), new_path()
             fields = [(":method", "GET"), (":scheme", "https"), (":authority", self._visit.host), (":path", path)]
             self._protocol.send_headers(stream, fields, end_stream=True)
@@ -73,14 +88,9 @@ class _Session:
 
     def _events(self, received: bytes) -> Iterator[h2.events.Event]:
         """Frame by frame: the library takes nothing any more after a GOAWAY, while RFC 9113 section 6.8 does."""
-        self._unread += received
-        while len(self._unread) >= _FRAME_HEAD:
-            size = _FRAME_HEAD + int.from_bytes(self._unread[:3])
-            if len(self._unread) < size:
-                return
-            frame, self._unread = self._unread[:size], self._unread[size:]
+        for frame in self._frames.of(received):
             state = self._protocol.state_machine.state
-            yield from self._protocol.receive_data(frame)
+            yield from self._protocol.receive_data(frame.whole)
             self._protocol.state_machine.state = state
 
     def _take(self, event: h2.events.Event) -> None:

@@ -6,21 +6,22 @@ import hashlib
 import itertools
 import threading
 from collections import defaultdict
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from tests.chaos import streams
 from tests.chaos.clients import Tally, Visit, asking, chatting
 from tests.chaos.engine import Box
+from tests.chaos.frames import Relay
 from tests.chaos.origins import Origin
 from tests.chaos.site import Site
+from tests.chaos.streams import STREAMS, Appetite, streaming
 from tests.haproxy.proxy import reserved_port
 from tests.waiting import until
 
 SECURE, PLAIN, CHAT = "a.test", "plain.test", "chat.test"
-UNDER_WAY = 2 * (4 + streams.AT_A_TIME + 1)
+UNDER_WAY = 2 * (4 + STREAMS + 1)
 """Requests that clients may have open at a time: of HTTP/1.1 four, of HTTP/2 some, a websocket; and two of each."""
 _MANY = 400
 """Requests on a connection that is kept."""
@@ -57,6 +58,10 @@ class World:
         )
         return identifier
 
+    def new_name(self) -> str:
+        """One that no service had yet."""
+        return f"s{next(self._numbers)}"
+
     def stop(self, identifier: str) -> None:
         """End a container as ``docker stop`` does one that ends as soon as it is told to."""
         self.site.engine.tell("kill", identifier, signal="15")
@@ -74,15 +79,28 @@ class World:
         """Clients of each kind until the block ends; it begins when all of them were served, and ends likewise."""
         ended = asyncio.Event()
         self.tally = Tally()
-        asked = [self._spawn(work) for work in self._clients(ended, clients)]
-        self.go_on(20)
-        try:
+        with self._asked(ended, self._clients(ended, clients)):
+            self.go_on(20)
             yield self.tally
             self.go_on(20)
+
+    @contextlib.contextmanager
+    def eager(self) -> Iterator[None]:
+        """Beside the load, clients of HTTP/2 that always have as much under way as HAProxy lets them."""
+        ended = asyncio.Event()
+        visit, appetite = self._secure("eager HTTP/2", "h2"), Appetite(1_000_000, at_a_time=100, pause=0)
+        with self._asked(ended, (streaming(visit, self.tally, ended, appetite) for _ in range(2))):
+            yield
+
+    @contextlib.contextmanager
+    def relay(self) -> Iterator[Relay]:
+        """To the host that has a certificate, for a client that does not tell what became of each of its streams."""
+        relay = Relay(self.site.settings.https_port, self.site.tls_of_clients("h2"), SECURE)
+        self.wait(relay.open())
+        try:
+            yield relay
         finally:
-            self._loop.call_soon_threadsafe(ended.set)
-            for one in asked:
-                one.result(60)
+            self.wait(relay.close())
 
     def go_on(self, number: int) -> None:
         """Wait for so many answers more."""
@@ -110,21 +128,30 @@ class World:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
+    @contextlib.contextmanager
+    def _asked(self, ended: asyncio.Event, clients: Iterable[Coroutine[Any, Any, None]]) -> Iterator[None]:
+        asked = [self._spawn(work) for work in clients]
+        try:
+            yield
+        finally:
+            self._loop.call_soon_threadsafe(ended.set)
+            for one in asked:
+                one.result(60)
+
     def _clients(self, ended: asyncio.Event, number: int) -> Iterator[Coroutine[Any, Any, None]]:
-        settings = self.site.settings
-        plain = Visit("HTTP/1.1", PLAIN, settings.http_port, None, partial(self._behind, PLAIN))
-        context = self.site.authority.client_context()
-        context.set_alpn_protocols(["http/1.1"])
-        secure = Visit("HTTPS/1.1", SECURE, settings.https_port, context, partial(self._behind, SECURE))
-        h2 = self.site.authority.client_context()
-        h2.set_alpn_protocols(["h2"])
+        plain = Visit("HTTP/1.1", PLAIN, self.site.settings.http_port, None, partial(self._behind, PLAIN))
+        secure = self._secure("HTTPS/1.1", "http/1.1")
         for _ in range(number):
             for visit in (plain, secure):
                 yield asking(replace(visit, kind=f"{visit.kind} kept"), self.tally, ended, _MANY)
                 yield asking(replace(visit, kind=f"{visit.kind} new"), self.tally, ended, 1)
-            yield streams.streaming(replace(secure, kind="HTTP/2", context=h2), self.tally, ended, _MANY * 4)
+            yield streaming(self._secure("HTTP/2", "h2"), self.tally, ended, Appetite(_MANY * 4))
             chat = replace(secure, kind="websocket", host=CHAT, addresses=partial(self._behind, CHAT))
             yield chatting(chat, self.tally, ended)
+
+    def _secure(self, kind: str, protocol: str) -> Visit:
+        port, addresses = self.site.settings.https_port, partial(self._behind, SECURE)
+        return Visit(kind, SECURE, port, self.site.tls_of_clients(protocol), addresses)
 
     def _behind(self, host: str) -> frozenset[str]:
         return frozenset(self._addresses[host])

@@ -218,6 +218,19 @@ def test_a_refused_configuration_is_tried_again_after_a_resync(house: House) -> 
     assert {route.host for route in house.look().routes} == {"a.test"}
 
 
+def test_a_clock_that_goes_back_lets_nothing_be_refused_for_longer(house: House) -> None:
+    """The time until the next attempt begins anew: a clock that was a day ahead costs no day."""
+    house.now += timedelta(days=1)
+    house.haproxy.port_taken = True
+    house.containers.known = (SHOP,)
+    house.look()
+    house.haproxy.port_taken = False
+    house.now -= timedelta(days=1)
+    house.look()
+    house.now += MINUTE
+    assert {route.host for route in house.look().routes} == {"a.test"}
+
+
 # Preparing a start
 
 

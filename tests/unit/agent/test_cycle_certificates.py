@@ -143,3 +143,14 @@ def test_a_certificate_that_clients_do_not_get_is_an_error_until_they_do(
     house.haproxy.shows_anyway = {}
     assert house.look().problems == ()
     assert caplog.messages == [sentence, "Mended: what clients get"]
+
+
+def test_a_certificate_that_seemed_to_expire_counts_again_once_the_clock_is_right(house: House) -> None:
+    """A clock may be a year ahead for a moment: what was thought then is not what is true now."""
+    house.containers.known = (SHOP,)
+    house.issue("a", "a.test")
+    calm = house.look()
+    house.now += timedelta(days=1000)
+    assert "issued/a: expired" in "".join(house.look().problems)
+    house.now -= timedelta(days=1000)
+    assert house.look().problems == calm.problems == ()

@@ -52,6 +52,14 @@ def test_a_service_that_ended_keeps_its_routes_for_a_while() -> None:
     assert followed(still, (BLOG, SHOP), NOW + GRACE - SECOND, GRACE) == (BLOG, SHOP)
 
 
+def test_a_clock_that_goes_back_does_not_prolong_the_while() -> None:
+    """It begins anew, however far in the future it had begun."""
+    later = followed((SHOP,), (), NOW + timedelta(days=1), GRACE)
+    still = followed(later, (), NOW, GRACE)
+    assert grace_ends(still, GRACE) == NOW + GRACE
+    assert followed(still, (), NOW + GRACE, GRACE) == ()
+
+
 def test_a_service_that_returns_otherwise_is_what_it_is_now() -> None:
     """Its old hosts are gone at once."""
     later = followed((SHOP,), (), NOW, GRACE)
