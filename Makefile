@@ -10,6 +10,7 @@ export BASE_IMAGE ?= debian:trixie-slim
 DOCKER_SOCKET ?= /var/run/docker.sock
 
 DEMO := docker compose -p companion-demo -f compose.yaml -f compose.demo.yaml
+ENGINE := docker compose -p companion-engine -f tests/chaos/compose.engine.yaml
 LIMIT := timeout --foreground --kill-after 30
 
 # A new tag, hence a new build, exactly when the tools change.
@@ -27,7 +28,7 @@ IN_TOOLBOX = docker run --rm --init --network host --shm-size 512m \
 # though some take longest (tests/conftest.py).
 BY_FILE := -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: help setup compose toolbox build demo-image up demo down check test chaos bench format clean
+.PHONY: help setup compose toolbox build demo-image engine-image up demo down check test chaos bench format clean
 
 help: ## List what there is to make
 	@sed -nE 's/^([a-z]+):.*## (.*)/make \1\t\2/p' Makefile | expand -t 16
@@ -50,6 +51,9 @@ build: setup ## Build the stack's images
 demo-image: setup
 	$(LIMIT) 1800 $(DEMO) build ca
 
+engine-image: setup
+	$(LIMIT) 1800 $(ENGINE) build
+
 up: build ## Start the stack
 	$(LIMIT) 600 docker compose up -d
 
@@ -65,10 +69,10 @@ check: toolbox ## Format, lint, types, unit and golden tests: seconds
 
 test: check ## Everything: check, what that leaves out, every ring against real binaries and containers
 	@$(LIMIT) 600 $(IN_TOOLBOX) make thorough-tests letsencrypt-tests
-	$(MAKE) build demo-image
+	$(MAKE) build demo-image engine-image
 	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest $(BY_FILE) tests/acme tests/chaos tests/e2e tests/haproxy
 
-chaos: toolbox build demo-image ## Let everything go wrong under load: a table of what that costs clients
+chaos: toolbox build demo-image engine-image ## Let everything go wrong under load: a table of what that costs clients
 	@$(LIMIT) 3600 $(IN_TOOLBOX) python -m tests.chaos.table
 
 bench: toolbox build demo-image ## Measure a start, discovery, what many hosts and certificates cost, and issuing
@@ -80,6 +84,7 @@ format: toolbox ## Format the code, mend what ruff can, write the README's table
 clean: down ## Remove this project's images and caches; volumes stay
 	$(LIMIT) 180 docker compose down --rmi all
 	$(LIMIT) 180 $(DEMO) down --rmi all
+	$(LIMIT) 180 $(ENGINE) down --rmi all
 	docker image ls --quiet companion-toolbox | sort -u | xargs --no-run-if-empty $(LIMIT) 180 docker image rm --force
 	rm -rf .cache
 	find . -name __pycache__ -prune -exec rm -rf {} +

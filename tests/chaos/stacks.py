@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from tests.chaos.clients import Tally
 from tests.chaos.fault import Fault, timed
@@ -17,22 +18,29 @@ from tests.visits import Visits
 from tests.waiting import until
 
 _E2E = Path(__file__).resolve().parents[1] / "e2e"
-_HOST = "web.test"
+FILES = (_E2E / "compose.e2e.yaml", _E2E / "compose.discovery.yaml")
+HOST = "web.test"
 
-Act = Callable[[Stack, Visits, int], Iterator[float]]
+AnyStack = TypeVar("AnyStack", bound=Stack)
+Act = Callable[[AnyStack, Visits, int], Iterator[float]]
 
 
 @contextmanager
 def serving() -> Iterator[Stack]:
     """A stack in front of two containers."""
-    with running(_E2E / "compose.e2e.yaml", _E2E / "compose.discovery.yaml") as stack:
+    with running(*FILES) as stack:
         # Those that the engine chooses change with the container.
         stack.environment |= {"PUBLISHED_HTTP": str(free_port()), "PUBLISHED_HTTPS": str(free_port())}
-        stack.up("haproxy", "docker-gate", "letsencrypt")
-        stack.scale("web", 2)
-        until(lambda: stack.http(_HOST).status == 200, "the service")
-        until(lambda: len(servers(stack)) == 2, "both containers")
+        serve(stack)
         yield stack
+
+
+def serve(stack: Stack) -> None:
+    """Start a stack, and two containers behind it."""
+    stack.up("haproxy", "docker-gate", "letsencrypt")
+    stack.scale("web", 2)
+    until(lambda: stack.http(HOST).status == 200, "the service")
+    until(lambda: len(servers(stack)) == 2, "both containers")
 
 
 def servers(stack: Stack) -> list[str]:
@@ -40,7 +48,7 @@ def servers(stack: Stack) -> list[str]:
     # The file itself: a command of Python's takes longer than what is measured.
     routes = json.loads(stack.run_in("haproxy", "cat", "/run/companion/status.json"))["routes"]
     assert isinstance(routes, list)
-    shown: list[str] = next((route["servers"] for route in routes if route["host"] == _HOST), [])
+    shown: list[str] = next((route["servers"] for route in routes if route["host"] == HOST), [])
     return [server for server in shown if "draining" not in server]
 
 
@@ -53,7 +61,7 @@ def scale_changes(stack: Stack, visits: Visits, times: int) -> Iterator[float]:
         visits.go_on(20)
 
 
-def killed(service: str) -> Act:
+def killed(service: str) -> Act[Stack]:
     """A container dies, and Docker starts it again, while another one comes or goes."""
 
     def act(stack: Stack, visits: Visits, times: int) -> Iterator[float]:
@@ -72,7 +80,7 @@ def killed_workers(stack: Stack, visits: Visits, times: int) -> Iterator[float]:
     for _ in range(times):
         worker = stack.worker()
         stack.run_in("haproxy", "/opt/venv/bin/python", "-c", f"import os; os.kill({worker}, 9)")
-        yield timed(lambda: stack.http(_HOST).status == 200, "the next worker")
+        yield timed(lambda: stack.http(HOST).status == 200, "the next worker")
         visits.go_on(50)
 
 
@@ -81,12 +89,12 @@ def replaced(stack: Stack, visits: Visits, times: int) -> Iterator[float]:
     for _ in range(times):
         begun = time.monotonic()
         stack.compose("up", "--detach", "--no-deps", "--force-recreate", "haproxy")
-        until(lambda: stack.http(_HOST).status == 200, "the next container")
+        until(lambda: stack.http(HOST).status == 200, "the next container")
         yield time.monotonic() - begun
         visits.go_on(50)
 
 
-STACK_FAULTS: tuple[tuple[Fault, Act], ...] = tuple(
+STACK_FAULTS: tuple[tuple[Fault, Act[Stack]], ...] = tuple(
     (Fault(f"containers: {name}", times, lambda _world, _times: iter(()), few=0, unavoidable=reason), act)
     for name, times, act, reason in (
         ("scale changes by Compose", 12, scale_changes, ""),
@@ -98,9 +106,9 @@ STACK_FAULTS: tuple[tuple[Fault, Act], ...] = tuple(
 )
 
 
-def outcome_of(stack: Stack, fault: Fault, act: Act) -> Outcome:
+def outcome_of(stack: AnyStack, fault: Fault, act: Act[AnyStack], times: int) -> Outcome:
     """What came of a fault on a stack that serves; these clients take any certificate."""
-    with visitors(_HOST, stack.port(80), stack.port(443)) as visits:
-        seconds = tuple(act(stack, visits, fault.times))
+    with visitors(HOST, stack.port(80), stack.port(443)) as visits:
+        seconds = tuple(act(stack, visits, times))
     tally = Tally(answered=visits.answered, failures=Counter(visits.failures))
-    return Outcome(fault, fault.times, tally, seconds, differences=None)
+    return Outcome(fault, times, tally, seconds, differences=None)

@@ -57,18 +57,18 @@ class Project:
         """Run ``docker compose`` on this project; its standard output. Fails with all it said."""
         files = [word for file in self._files for word in ("-f", str(file))]
         command = ["docker", "compose", "--progress", "quiet", "-p", self.project, *files, *arguments]
+        return self._run(command, check)
+
+    def docker(self, *arguments: str) -> str:
+        """Run ``docker`` past Compose; its standard output."""
+        return self._run(["docker", *arguments], check=True)
+
+    def _run(self, command: list[str], check: bool) -> str:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "DOCKER_HOST") if name in os.environ}
         outcome = subprocess.run(
             command, env=inherited | self.environment, capture_output=True, text=True, timeout=LIMIT, check=False
         )
         assert not check or outcome.returncode == 0, f"{' '.join(command)}\n{outcome.stdout}{outcome.stderr}"
-        return outcome.stdout
-
-    def docker(self, *arguments: str) -> str:
-        """Run ``docker`` past Compose; its standard output."""
-        command = ["docker", *arguments]
-        outcome = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
-        assert outcome.returncode == 0, f"{' '.join(command)}\n{outcome.stdout}{outcome.stderr}"
         return outcome.stdout
 
     def scale(self, service: str, number: int) -> list[str]:
