@@ -104,6 +104,11 @@ class Relay:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
+    def answered_on(self, number: int) -> int:
+        """The fewest answers that one of *number* connections had; none while there are fewer of those."""
+        answered = [len(one.answered) for one in tuple(self.exchanges)]
+        return min(answered) if len(answered) == number else 0
+
     def sums(self) -> Counter[str]:
         """Over all connections so far."""
         sums: Counter[str] = Counter()

@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -132,6 +133,17 @@ class Site(Proxy):
         assert pid
         os.kill(pid, signal.SIGKILL)
         until(lambda: self.pid(service) not in (None, pid), f"the next process of {service}", pause=0.005)
+
+    @property
+    def reloads(self) -> int:
+        """How often the running master has replaced its worker."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(self.settings.run_folder / "master.sock"))
+            connection.sendall(b"show proc\n")
+            connection.shutdown(socket.SHUT_WR)
+            processes = b"".join(iter(lambda: connection.recv(65536), b"")).decode().splitlines()
+        return next(int(line.split()[2]) for line in processes if line.split()[1:2] == ["master"])
 
     def look_again(self) -> None:
         """Have the agent look, and wait until it did."""
