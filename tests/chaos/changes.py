@@ -7,6 +7,9 @@ from tests.chaos.fault import answers, behind, problems, shows, timed
 from tests.chaos.world import SECURE, World
 from tests.waiting import until
 
+_MOST_LOOKS, _MOST_RELOADS = 8, 2
+"""That one burst may cost, of 1,000 events."""
+
 
 def renewals(world: World, times: int) -> Iterator[float]:
     """A certificate takes the place of its predecessor."""
@@ -45,14 +48,19 @@ def reloads(world: World, times: int) -> Iterator[float]:
 
 
 def bursts(world: World, times: int) -> Iterator[float]:
-    """Containers come and go faster than anybody could look."""
+    """Containers come and go faster than anybody could look: that takes a few looks, and a reload for what stays."""
     for number in range(times):
+        looks, reloaded = world.site.engine.listed, world.site.reloads
         for event in range(500):
             identifier = f"{event:064x}"
             world.site.engine.tell("start", identifier)
             world.site.engine.tell("die", identifier)
         world.start(f"b{number}.test", f"b{number}")
         yield timed(lambda: answers(world, f"b{number}.test"), "the service that stayed")  # noqa: B023
+        world.at_rest()
+        looks, reloaded = world.site.engine.listed - looks, world.site.reloads - reloaded
+        assert looks <= _MOST_LOOKS, f"{looks} looks"
+        assert reloaded <= _MOST_RELOADS, f"{reloaded} reloads"
 
 
 def rejected(world: World, times: int) -> Iterator[float]:

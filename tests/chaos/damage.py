@@ -5,7 +5,6 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from datetime import timedelta
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -127,11 +126,3 @@ def _filled(path: Path) -> Iterator[None]:
         yield
     finally:
         path.unlink()
-
-
-def moved_clocks(world: World, times: int) -> Iterator[float]:
-    """A day forward, and back."""
-    for number in range(times):
-        world.site.move_clock(timedelta(days=1 if number % 2 == 0 else 0))
-        renewed = world.site.publish("a", SECURE)
-        yield timed(lambda: shows(world, SECURE, renewed.serial), "a renewal at another time")  # noqa: B023

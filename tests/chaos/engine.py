@@ -79,6 +79,8 @@ class Engine:
     history: list[dict[str, Any]] = field(default_factory=list)
     asked: int = 0
     """Requests so far."""
+    listed: int = 0
+    """Of those, the ones for all containers: each look of the agent has one."""
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
@@ -219,6 +221,7 @@ class _Handler(BaseHTTPRequestHandler):
             case ["version"]:
                 self._send(b'{"ApiVersion": "1.47", "MinAPIVersion": "1.24"}')
             case ["containers", "json"]:
+                engine.listed += 1
                 self._send(json.dumps(engine.listing()).encode(), half=half)
             case ["containers", identifier, "json"] if identifier in engine.boxes:
                 inspected = json.dumps(engine.boxes[identifier].inspected()).encode()

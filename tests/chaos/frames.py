@@ -104,10 +104,10 @@ class Relay:
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
-    def answered_everywhere(self, connections: int, streams: int) -> bool:
-        """Whether so many streams were answered on each of so many connections."""
-        begun = tuple(self.exchanges)
-        return len(begun) == connections and all(len(one.answered) >= streams for one in begun)
+    def answered_on(self, number: int) -> int:
+        """The fewest answers that one of *number* connections had; none while there are fewer of those."""
+        answered = [len(one.answered) for one in tuple(self.exchanges)]
+        return min(answered) if len(answered) == number else 0
 
     def sums(self) -> Counter[str]:
         """Over all connections so far."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.chaos import changes, damage, deaths, docker_faults, full_speed
+from tests.chaos import changes, clocks, damage, deaths, docker_faults, full_speed
 from tests.chaos.fault import Fault
 
 FAULTS: Sequence[Fault] = (
@@ -46,7 +46,7 @@ FAULTS: Sequence[Fault] = (
     ),
     Fault("certificate volume: many more files at once", damage.MANY, damage.many_files, few=30),
     Fault("disk full, and back", 5, damage.full_disks, few=0, small_disk=True),
-    Fault("the agent's clock moved by a day", 10, damage.moved_clocks, other_clock=True),
+    Fault("the clock moved by days, and back", 20, clocks.moved_clocks, other_clock=True),
     Fault("Docker slow (2 s for each answer)", 3, docker_faults.failing("slow", 5), few=0),
     Fault("Docker mute (hangs for 30 s)", 2, docker_faults.failing("hanging", 30), few=0),
     Fault("Docker answering garbage", 5, docker_faults.failing("garbage", 5), few=1),

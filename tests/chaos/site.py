@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -100,13 +101,15 @@ class Site(Proxy):
         self.raise_all()
 
     def have_other_clock(self) -> None:
-        """Let the agent live by a wall clock that move_clock() moves; HAProxy does not start with such a library."""
-        self._script(self.folder / "bin/haproxy", f'exec env -u LD_PRELOAD {shutil.which("haproxy")} "$@"')
+        """Let everything that s6 starts, HAProxy too, live by a wall clock that move_clock() moves."""
         (library,) = Path("/usr/lib").glob("*/faketime/libfaketime.so.1")
         self._clock = {
-            "LD_PRELOAD": str(library),
+            # Debian's HAProxy brings jemalloc along, which asks for the time before it can give any memory, while the
+            # library that answers asks it for memory: a deadlock, unless both get theirs elsewhere.
+            "LD_PRELOAD": f"{library} libc.so.6 libstdc++.so.6",
+            "FAKETIME_DISABLE_SHM": "1",
             "FAKETIME_TIMESTAMP_FILE": str(self.folder / "clock"),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         self.move_clock(timedelta(0))
@@ -135,13 +138,24 @@ class Site(Proxy):
         os.kill(pid, signal.SIGKILL)
         until(lambda: self.pid(service) not in (None, pid), f"the next process of {service}", pause=0.005)
 
+    @property
+    def reloads(self) -> int:
+        """How often the running master has replaced its worker."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(10)
+            connection.connect(str(self.settings.run_folder / "master.sock"))
+            connection.sendall(b"show proc\n")
+            connection.shutdown(socket.SHUT_WR)
+            processes = b"".join(iter(lambda: connection.recv(65536), b"")).decode().splitlines()
+        return next(int(line.split()[2]) for line in processes if line.split()[1:2] == ["master"])
+
     def look_again(self) -> None:
         """Have the agent look, and wait until it did."""
         before, pid = self.status(), self.pid("agent")
         assert before
         assert pid
         os.kill(pid, signal.SIGHUP)
-        until(lambda: (after := self.status()) and after.cycle_at > before.cycle_at, "another look of the agent")
+        until(lambda: (after := self.status()) and after.cycle_at != before.cycle_at, "another look of the agent")
 
     def tls_of_clients(self, protocol: str) -> ssl.SSLContext:
         """For clients that trust the authority and speak this one."""

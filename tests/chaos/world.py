@@ -107,6 +107,16 @@ class World:
         enough = self.tally.requests + number
         until(lambda: self.tally.requests >= enough, "further answers", pause=0.01)
 
+    def at_rest(self) -> None:
+        """Wait until the agent has looked for the last time because of what it heard."""
+        seen: list[int] = []
+
+        def rests() -> bool:
+            seen.append(self.site.engine.listed)
+            return len(seen) > 1 and seen[-2] == seen[-1]
+
+        until(rests, "an agent that looks no more", pause=1.0)
+
     def pause(self, seconds: float) -> None:
         """Let a moment pass that a fault is to come after; what it is to find then is not waited for."""
         self.wait(asyncio.sleep(seconds))
