@@ -64,8 +64,6 @@ class Deploy:
     """Stage, check, commit and load a whole configuration."""
 
     configuration: Configuration
-    for_certificates: bool = False
-    """Whether it is nothing new but its many certificates: then a refusal is about one of those."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from proxy_agent import perform, status
 from proxy_agent.actions import Verify
-from proxy_agent.arrivals import of_this_look
+from proxy_agent.arrivals import Arrivals
 from proxy_agent.certificates import Found
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.liveness import LONGEST_LOOK
@@ -77,6 +77,7 @@ class Agent:
         self._routing = Routing()
         self._lines = Extra()
         self._refusals = Refusals(settings.resync_interval)
+        self._arrivals = Arrivals()
         self._unfinished = False
         """Whether a look left something for the next, to see to containers in between."""
         self._failures = 0
@@ -131,11 +132,10 @@ class Agent:
             stored = self._deployment.certificates()
             decision = self._decide(now, stored)
             troubles += self._ask_letsencrypt(decision)
-            one_by_one = self._refusals.one_by_one(decision.desired.configuration.identity)
-            decision, left = of_this_look(decision, stored, running, one_by_one, self._decided)
-            self._act(decision, stored, running)
+            decision, left = self._arrivals.of_this_look(decision, stored, running, self._decided)
+            self._act(decision, stored, running, left)
+            self._arrivals.took(self._performer.seconds)
             finished, self._unfinished = True, left or self._performer.unfinished
-            self._refusals.let_many_come(not left)
         except OperationalError as error:
             self._refusals.blame(error, self._lines, now)
             known = len(self._refusals.certificates)
@@ -171,8 +171,8 @@ class Agent:
         return troubles
 
     def _ask_letsencrypt(self, decision: Decision) -> list[str]:
-        """Tell letsencrypt what is wanted; nothing before Docker has answered, as that would be less than there is."""
-        if self._services_as_of is None:
+        """Tell letsencrypt what is wanted: not before Docker has answered, nor before all that is there is read."""
+        if self._services_as_of is None or decision.world.found.own_unread:
             return []
         try:
             self._certificates.ask_for(decision.wanted)
@@ -206,12 +206,13 @@ class Agent:
         default_path = str(self._deployment.default_certificate)
         return decide(world, self._templates, self._deployment.certificate_path, default_path, self._settings)
 
-    def _act(self, decision: Decision, stored: Mapping[str, bytes], running: Running | None) -> None:
+    def _act(
+        self, decision: Decision, stored: Mapping[str, bytes], running: Running | None, left: bool = False
+    ) -> None:
         refused = self._refusals.configuration
-        one_by_one = self._refusals.one_by_one(decision.desired.configuration.identity)
-        actual = Actual(self._deployment.files(), stored, running, self._performer.seen, refused, one_by_one)
+        actual = Actual(self._deployment.files(), stored, running, self._performer.seen, refused)
         actions = plan(decision.desired, actual)
-        self._performer.perform(actions, stored, running is not None)
+        self._performer.perform(actions, stored, running is not None, left)
         if decision.desired.configuration.identity != refused:
             if any(not isinstance(action, Verify) for action in actions):
                 self._say_what_changed(decision.routing)

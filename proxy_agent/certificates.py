@@ -10,7 +10,6 @@ and to the file in which those are asked for that discovered services want.
 
 import logging
 import os
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,20 +29,16 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 
+from proxy_agent.bundle_files import BundleFiles
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.files import write_whole
-from proxy_agent.given_certificates import DEFAULT_STEM, ENVIRONMENT, Given, of_a_size_to_load
+from proxy_agent.given_certificates import DEFAULT_STEM, ENVIRONMENT, Given
 from proxy_agent.routing.wanted import Request, render_wanted
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 from proxy_agent.tls.names import Identifier
 from proxy_agent.tls.selfsigned import is_current, make_self_signed
 
 log = logging.getLogger(__name__)
-
-_STEM = re.compile(r"[A-Za-z0-9_*][A-Za-z0-9_.*-]{0,200}")
-"""Becomes a file name and a word of the crt-list."""
-_LARGEST_FILE = 256 * 1024
-
 
 Candidate = tuple[str, tuple[str, ...]]
 """A stem with the paths of the files that make one bundle: plain text, as there may be thousands at every look."""
@@ -58,12 +53,19 @@ class Found:
     custom_default: Bundle | None
     skipped: tuple[Skipped, ...]
     doubtful: frozenset[str]
-    """Names whose files are there and cannot be used, and ``SOURCE/`` where a whole folder could not be read: what
-    is already served under them stays."""
+    """Names whose files are there and cannot be used, or are not read yet, and ``SOURCE/`` where a whole folder could
+    not be read: what is already served under them stays."""
+    unread: frozenset[str] = frozenset()
+    """Names whose files are new or have changed, and that are read at the next looks; until then, all is as before."""
+
+    @property
+    def own_unread(self) -> bool:
+        """Whether there are any among them that letsencrypt did not obtain."""
+        return any(not name.startswith("issued/") for name in self.unread)
 
 
 class Certificates:
-    """Reads the folders anew at each look, and parses a file again only when it changed."""
+    """Lists the folders anew at each look, and reads a file again only when it changed."""
 
     def __init__(
         self, custom: Path, issued: Path, live: Path, self_signed: Path, wanted: Path, given: Given | None = None
@@ -76,26 +78,42 @@ class Certificates:
         )
         self._self_signed = self_signed
         self._wanted = wanted
-        self._parsed: dict[str, tuple[object, Bundle]] = {}
+        self._files = BundleFiles()
 
     def found(self) -> Found:
         """All usable bundles, and what was left out and why; never raises for a bad file or folder."""
-        sources: dict[str, tuple[Bundle, ...]] = {}
+        sources: dict[str, list[Bundle]] = {}
         skipped = list(self._given.skipped)
-        doubtful: set[str] = set()
+        files: dict[str, tuple[str, ...]] = {}
+        unlisted: list[str] = []
         for source, folder, candidates in self._sources:
-            bundles = []
-            for stem, outcome in self._read(source, folder, candidates):
-                if isinstance(outcome, Bundle):
-                    bundles.append(outcome)
-                else:
-                    skipped.append(outcome)
-                    doubtful.add(f"{source}/{stem}")
-            sources[source] = tuple(bundles)
+            sources[source] = []
             if source == "custom" and self._given.bundles:
-                sources[ENVIRONMENT] = self._given.bundles
+                sources[ENVIRONMENT] = list(self._given.bundles)
+            try:
+                files |= {f"{source}/{stem}": paths for stem, paths in candidates(folder)}
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                skipped.append(Skipped(str(folder), f"cannot be read: {error.strerror}"))
+                unlisted.append(f"{source}/")
+        read = self._files.read(files, tuple(unlisted))
+        doubtful = {*unlisted, *(name for name in read.unread if name not in read.outcomes)}
+        for name in files:
+            match read.outcomes.get(name):
+                case Bundle() as bundle:
+                    sources[name.partition("/")[0]].append(bundle)
+                case Skipped() as item:
+                    skipped.append(item)
+                    doubtful.add(name)
         custom_default = next((b for b in sources["custom"] if b.name == f"custom/{DEFAULT_STEM}"), None)
-        return Found(sources, custom_default or self._given.default, tuple(sorted(skipped)), frozenset(doubtful))
+        return Found(
+            {source: tuple(bundles) for source, bundles in sources.items()},
+            custom_default or self._given.default,
+            tuple(sorted(skipped)),
+            frozenset(doubtful),
+            read.unread,
+        )
 
     def self_signed(self, names: Sequence[Identifier], now: datetime) -> Bundle:
         """The certificate of last resort: made once for an installation, again when *names* change or it ages.
@@ -147,35 +165,6 @@ class Certificates:
                 observer.schedule(_Ring(ring, source), str(folder), recursive=True)
             except OSError as error:
                 log.warning("Cannot watch %s: %s; changes in it are seen at the next resync.", folder, error)
-
-    def _read(
-        self, source: str, folder: Path, candidates: Callable[[Path], Iterator[Candidate]]
-    ) -> Iterator[tuple[str, Bundle | Skipped]]:
-        """Each stem of one folder with its bundle or its fault; the stem '' stands for the folder itself."""
-        try:
-            listed = list(candidates(folder))
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            yield "", Skipped(str(folder), f"cannot be read: {error.strerror}")
-            return
-        for stem, files in listed:
-            try:
-                yield stem, self._bundle(f"{source}/{stem}", files)
-            except (ValueError, OSError) as error:
-                yield stem, Skipped(files[-1], _reason(error))
-
-    def _bundle(self, name: str, files: tuple[str, ...]) -> Bundle:
-        state = tuple((file, *_identity(file)) for file in files)
-        if name in self._parsed and self._parsed[name][0] == state:
-            return self._parsed[name][1]
-        if not _STEM.fullmatch(name.partition("/")[2]):
-            raise ValueError("its name may hold letters, digits, '.', '_', '-' and '*' only")
-        if any(Path(file).stat().st_size > _LARGEST_FILE for file in files):
-            raise ValueError(f"larger than {_LARGEST_FILE // 1024} KiB")
-        bundle = of_a_size_to_load(parse_bundle(name, b"\n".join(Path(file).read_bytes() for file in files)))
-        self._parsed[name] = (state, bundle)
-        return bundle
 
 
 class _Ring(FileSystemEventHandler):
@@ -229,18 +218,3 @@ def _live_candidates(folder: Path) -> Iterator[Candidate]:
         lineage = folder / name
         if lineage.is_dir():
             yield name, (f"{lineage}/privkey.pem", f"{lineage}/fullchain.pem")
-
-
-def _identity(file: str) -> tuple[int, int, int]:
-    status = os.stat(file)  # noqa: PTH116 - several times as fast as Path.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _reason(error: ValueError | OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return f"{Path(error.filename).name} is missing"
-    if isinstance(error, PermissionError):
-        return f"{Path(error.filename).name} may not be read by this container's user (uid 10001): chown or chmod it"
-    if isinstance(error, OSError):
-        return f"cannot be read: {error.strerror}"
-    return str(error)

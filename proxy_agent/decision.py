@@ -170,6 +170,8 @@ def _usable(world: World) -> tuple[list[tuple[Bundle, ...]], list[Skipped]]:
 def _last_good(world: World, source: str, doubtful: frozenset[str]) -> Iterator[Bundle]:
     """A file that turned bad changes nothing: what was installed from it before goes on."""
     whole_source = f"{source}/"
+    if not any(name.startswith(whole_source) for name in doubtful):
+        return
     for name, pem in sorted(world.kept.items()):
         if name.startswith(whole_source) and (name in doubtful or whole_source in doubtful):
             try:

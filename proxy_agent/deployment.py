@@ -57,7 +57,8 @@ class Deployment:
 
     def certificate_path(self, name: str) -> str:
         """Where the bundle *name* is kept, which is also its name in HAProxy."""
-        return str(self._folder / "certificates" / f"{name}.pem")
+        # Not by a Path: this is asked of thousands at a time.
+        return f"{self._folder}/certificates/{name}.pem"
 
     def certificate_name(self, path: str) -> str:
         """The name of the bundle kept at *path*."""

@@ -10,6 +10,8 @@ log = logging.getLogger(__name__)
 
 _SECONDS_OF_A_LOOK = 1.0
 """Containers come and go meanwhile: ten thousand handshakes take half a minute."""
+_SECONDS_OF_A_SHORT_LOOK = 0.2
+"""While there are certificates that nobody is served with yet, that comes first."""
 
 
 class Listener(Protocol):
@@ -24,6 +26,7 @@ class Handshakes:
     def __init__(self, listener: Listener, clock: Callable[[], float]) -> None:
         self._listener = listener
         self._clock = clock
+        self._seconds = _SECONDS_OF_A_LOOK
         self._until: float | None = None
         """When the time of this look is over; it begins with the first handshake."""
         self._news: set[tuple[str, int]] = set()
@@ -33,9 +36,10 @@ class Handshakes:
         self.postponed = False
         """Whether anything was, since begin()."""
 
-    def begin(self) -> None:
+    def begin(self, short: bool = False) -> None:
         """A look begins, with all its time."""
         self._until, self.postponed = None, False
+        self._seconds = _SECONDS_OF_A_SHORT_LOOK if short else _SECONDS_OF_A_LOOK
 
     def verify(self, proof: Verify, reload: Callable[[], None]) -> None:
         """Find out what clients get; where it is not what it should be, *reload* and find out again.
@@ -44,7 +48,7 @@ class Handshakes:
         """
         bundle, now = proof.bundle, self._clock()
         if self._until is None:
-            self._until = now + _SECONDS_OF_A_LOOK
+            self._until = now + self._seconds
         if now >= self._until:
             self._postpone(proof)
             return

@@ -83,13 +83,6 @@ class ConfigurationRefused(OperationalError):
         """Whether ``haproxy -c`` said so: then its text is at fault, not a port that is taken."""
 
 
-class CertificatesRefused(OperationalError):
-    """HAProxy does not accept many bundles at once; those before are in place again. One by one tells which."""
-
-    def __init__(self, reasons: str) -> None:
-        super().__init__(f"HAProxy refuses one of many new certificates: {_gist(reasons)}")
-
-
 class Performer:
     """Carries out actions in order; the first that fails ends the plan, and the next look makes a new one."""
 
@@ -105,6 +98,9 @@ class Performer:
         self._runtime = runtime
         self._handshakes = Handshakes(listener, clock)
         self._check = check
+        self._clock = clock
+        self.seconds = 0.0
+        """How long the last plan took that was carried out."""
 
     @property
     def seen(self) -> Mapping[str, int]:
@@ -116,18 +112,23 @@ class Performer:
         """Whether the last plan had more to verify than one look may take; the next plan has it again."""
         return self._handshakes.postponed
 
-    def perform(self, actions: Sequence[Action], previous: Mapping[str, bytes], running: bool) -> None:
+    def perform(
+        self, actions: Sequence[Action], previous: Mapping[str, bytes], running: bool, more_to_come: bool = False
+    ) -> None:
         """Carry out *actions*; *previous* are the bundles on disk before, by path; *running*: HAProxy is there.
 
-        Raises CertificateRefused, ConfigurationRefused, or OperationalError where the disk or HAProxy fails.
+        Where there is *more_to_come* at the next look, proofs take less of the time of this one. Raises
+        CertificateRefused, ConfigurationRefused, or OperationalError where the disk or HAProxy fails.
         """
-        self._handshakes.begin()
+        begun = self._clock()
+        self._handshakes.begin(short=more_to_come)
         try:
             self._carry_out(actions, previous, running)
-        except (ConfigurationRefused, CertificatesRefused):
+        except ConfigurationRefused:
             # A bundle may be the reason: with the old ones back, the next look offers each new one to the worker alone.
             self._put_back([action.path for action in actions if isinstance(action, StoreCertificate)], previous)
             raise
+        self.seconds = self._clock() - begun
 
     def _carry_out(self, actions: Sequence[Action], previous: Mapping[str, bytes], running: bool) -> None:
         for are_stores, group in groupby(enumerate(actions), lambda item: isinstance(item[1], StoreCertificate)):
@@ -165,8 +166,8 @@ class Performer:
                 self._change_values(action)
             case WriteFile(name, content):
                 self._deployment.write(name, content)
-            case Deploy(configuration, for_certificates):
-                self._deploy(configuration, running, for_certificates)
+            case Deploy(configuration):
+                self._deploy(configuration, running)
             case Verify():
                 self._handshakes.verify(action, self._reload)
             case ForgetCertificate(path, loaded):
@@ -208,13 +209,11 @@ class Performer:
         for path in before.keys() - known.keys():
             self._deployment.remove_certificate(path)
 
-    def _deploy(self, configuration: Configuration, running: bool, for_certificates: bool) -> None:
+    def _deploy(self, configuration: Configuration, running: bool) -> None:
         staged = self._deployment.stage(configuration.files, configuration.identity)
         verdict = self._check(staged / CONFIGURATION)
         if not verdict.accepted:
             self._deployment.discard(staged)
-            if for_certificates:
-                raise CertificatesRefused(verdict.reasons)
             raise ConfigurationRefused(configuration, verdict.reasons, by_check=True)
         before = self._deployment.commit(staged)
         if running:
@@ -227,7 +226,7 @@ class Performer:
                     raise OperationalError(str(refusal))
                 self._deployment.commit(before)
                 self._deployment.discard(staged)
-                raise CertificatesRefused(verdict.reasons) if for_certificates else refusal
+                raise refusal
         self._deployment.prune()
 
     def _reload(self) -> None:

@@ -1,8 +1,7 @@
 """The difference between what should be and what is, as a list of actions in the order that is safe.
 
 Files are written before anything names them and removed after nothing does. Bundles, crt-list lines and maps change
-in the running worker; only a changed ``haproxy.cfg`` costs a reload, which then takes the rest along, or more bundles
-at once than are worth loading one by one.
+in the running worker; only a changed ``haproxy.cfg`` costs a reload, which then takes the rest along.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,9 +24,6 @@ from proxy_agent.runtime import Running
 from proxy_agent.server_changes import MoveServer, SetServerState, server_changes
 from proxy_agent.session_tickets import ticket_changes
 from proxy_agent.tls.bundle import Bundle
-
-AT_ONCE = 500
-"""As many bundles load one by one in the time that a reload takes which reads all of them."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +50,6 @@ class Actual:
     """Serial numbers that handshakes showed, by the name of the bundle that they were to show."""
     refused: str | None = None
     """The identity of a configuration that HAProxy refused: not tried again while nothing changed."""
-    one_by_one: bool = False
-    """Whether HAProxy refused many bundles at once: then each is offered to it alone, whatever their number."""
 
 
 def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
@@ -69,7 +63,7 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
             changes = server_changes(desired.configuration.backends, actual.running.servers)
             actions += [change for change in changes if isinstance(change, MoveServer | SetServerState)]
         actions += _stores(changed, actual)
-        actions.append(Deploy(desired.configuration, _is_loaded(desired, actual)))
+        actions.append(Deploy(desired.configuration))
     elif actual.running:
         late = _shrinking(changed, actual.running)
         actions += _loads({path: bundle for path, bundle in changed.items() if path not in late}, actual)
@@ -85,9 +79,11 @@ def plan(desired: Desired, actual: Actual) -> tuple[Action, ...]:
     else:
         return ()
     if actual.running:
-        proofs = tuple(_verifications(desired, changed, actual))
-        # What is new to clients comes first: a look may not have the time for all.
-        actions += [proof for proof in proofs if proof.news] + [proof for proof in proofs if not proof.news]
+        # What is new to clients comes first, renewals before all: a look may not have the time for all.
+        renewed = {bundle.name for path, bundle in changed.items() if path in actual.certificates}
+        proofs: list[Verify] = list(_verifications(desired, changed, actual))
+        proofs.sort(key=lambda proof: (not proof.news, proof.bundle.name not in renewed))
+        actions += proofs
     actions += _leftovers(desired, actual, reloads=deploy)
     return tuple(actions)
 
@@ -104,7 +100,7 @@ def _needs_deployment(desired: Desired, actual: Actual, changed: Mapping[str, Bu
     if actual.running is None:
         # HAProxy will start on these files alone, and nobody can ask it then to take a part of them back.
         return bool(changed) or any(_file_changes(desired, actual))
-    return not _is_loaded(desired, actual) or (len(changed) > AT_ONCE and not actual.one_by_one)
+    return not _is_loaded(desired, actual)
 
 
 def _is_loaded(desired: Desired, actual: Actual) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from proxy_agent.daemon.errors import OperationalError
-from proxy_agent.perform import CertificateRefused, CertificatesRefused, ConfigurationRefused
+from proxy_agent.perform import CertificateRefused, ConfigurationRefused
 from proxy_agent.routing.extra import Extra
 
 
@@ -17,7 +17,6 @@ class Refusals:
         self._certificates: dict[str, str] = {}
         self._configuration: ConfigurationRefused | None = None
         self._since: datetime | None = None
-        self._one_by_one = False
         self._suspect: Extra | None = None
         self._suspect_lines: frozenset[tuple[str, ...]] = frozenset()
         self._suspect_for = ""
@@ -31,14 +30,6 @@ class Refusals:
     def configuration(self) -> str | None:
         """The identity of the refused configuration."""
         return self._configuration.configuration.identity if self._configuration else None
-
-    def one_by_one(self, identity: str) -> bool:
-        """Whether each bundle is to be offered alone, because many at once, or all of *identity*, were refused."""
-        return self._one_by_one or identity == self.configuration
-
-    def let_many_come(self, all_are_there: bool) -> None:
-        """Those that were refused together have been offered one by one, if *all_are_there*."""
-        self._one_by_one = self._one_by_one and not all_are_there
 
     def of(self, identity: str) -> list[str]:
         """What to say while the configuration *identity* is the one to have."""
@@ -72,8 +63,6 @@ class Refusals:
                 self._configuration = self._since = self._suspect = None
             case ConfigurationRefused():
                 self._configuration, self._since = error, now
-            case CertificatesRefused():
-                self._one_by_one = True
             case _:
                 return False
         return True

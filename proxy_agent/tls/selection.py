@@ -73,9 +73,11 @@ def _called_like(
     """The operator's files that are called like a host which no certificate covers, as nginx-proxy takes them."""
     for bundle in (bundle for source in sources for bundle in source):
         source, _, stem = bundle.name.partition("/")
+        if source != "custom":
+            continue
         try:
             name = parse_dns_name(stem)
         except ValueError:
             continue
-        if source == "custom" and "." in name and not any(covers(identifier, name) for identifier in winners):
+        if "." in name and not any(covers(identifier, name) for identifier in winners):
             yield name, bundle

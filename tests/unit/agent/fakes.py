@@ -102,6 +102,7 @@ class FakeCertificates:
         self.sources: dict[str, tuple[Bundle, ...]] = {"custom": (), "issued": (), "live": ()}
         self.skipped: tuple[Skipped, ...] = ()
         self.doubtful: frozenset[str] = frozenset()
+        self.unread: frozenset[str] = frozenset()
         self.asked_for: list[tuple[Request, ...]] = []
         """What was asked of letsencrypt, each time."""
         self.failure = ""
@@ -115,7 +116,7 @@ class FakeCertificates:
     def found(self) -> Found:
         """What lies there."""
         default = next((item for item in self.sources["custom"] if item.name == "custom/default"), None)
-        return Found(dict(self.sources), default, self.skipped, self.doubtful)
+        return Found(dict(self.sources), default, self.skipped, self.doubtful, self.unread)
 
     def self_signed(self, _names: tuple[Identifier, ...], _now: datetime) -> Bundle:
         """Always the same one."""
@@ -251,6 +252,10 @@ class FakeHAProxy:
         """Runtime commands that fail, by the name of the method."""
         self.busy = False
         """Whether servers have requests that they have not answered."""
+        self.seconds = 0.0
+        """On the clock of whoever gives it work: only loading takes time."""
+        self.seconds_for_one = 0.04
+        """Certificate that is loaded."""
         self.shows_anyway: dict[str | None, int] = {}
         """Serials that a handshake shows whatever is loaded."""
         disk.named_by_worker = lambda: {line.path for line in self.crt_list}
@@ -287,6 +292,7 @@ class FakeHAProxy:
     def load_certificate(self, path: str, pem: bytes) -> None:
         """Use it from now on."""
         self._asked("load_certificate", path)
+        self.seconds += self.seconds_for_one
         if path in {self.default, *(line.path for line in self.crt_list)}:
             self._use(pem)
         self.loaded[path] = pem
@@ -440,7 +446,7 @@ class House:
 
     def another_agent(self) -> Agent:
         """An agent that remembers nothing but what the disk does, as after its restart."""
-        performer = Performer(self.disk, self.haproxy, self.haproxy, self.haproxy.check)
+        performer = Performer(self.disk, self.haproxy, self.haproxy, self.haproxy.check, lambda: self.haproxy.seconds)
         return Agent(
             self.settings,
             RENDERER,

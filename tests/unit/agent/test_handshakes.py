@@ -71,3 +71,15 @@ def test_until_then_nothing_is_said_of_it() -> None:
     listener = Slow(5)
     handshakes, _ = proofs(listener, (Verify("b.test", B),), (Verify("a.test", A), Verify("b.test", B)))
     assert handshakes.seen == {A.name: A.serial}
+
+
+def test_while_more_is_to_come_proofs_take_less_time() -> None:
+    """What nobody is served with yet comes first."""
+    listener = Slow(0.3)
+    handshakes = Handshakes(listener, lambda: listener.now)
+    for short, proved in ((True, 1), (False, 2)):
+        handshakes.seen.clear()
+        handshakes.begin(short)
+        for proof in (Verify("a.test", A), Verify("b.test", B)):
+            handshakes.verify(proof, no_reload)
+        assert len(handshakes.seen) == proved
