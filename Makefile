@@ -97,7 +97,7 @@ lint:
 	ruff check
 
 shell-lint:
-	grep -rlE --exclude-dir=.git --exclude-dir=.cache --exclude='*.py' --exclude='*.md' \
+	grep -rlIE --exclude-dir=.git --exclude-dir=.cache --exclude='*.py' --exclude='*.md' \
 		'^#!/(usr/)?bin/(env )?(ba)?sh' . | xargs shellcheck
 
 types:
