@@ -73,7 +73,7 @@ test: check ## Everything: check, what that leaves out, every ring against real 
 	@$(LIMIT) 3600 $(IN_TOOLBOX) pytest $(BY_FILE) tests/acme tests/chaos tests/e2e tests/haproxy
 
 chaos: toolbox build demo-image engine-image ## Let everything go wrong under load: a table of what that costs clients
-	@$(LIMIT) 3600 $(IN_TOOLBOX) python -m tests.chaos.table
+	@$(LIMIT) 5400 $(IN_TOOLBOX) python -m tests.chaos.table
 
 bench: toolbox build demo-image ## Measure a start, discovery, what many hosts and certificates cost, and issuing
 	@$(LIMIT) 1800 $(IN_TOOLBOX) bash -c "python -m tests.bench.start && python -m tests.bench.discovery && python -m tests.bench.hosts && python -m tests.bench.certificates && python -m tests.bench.issue"
@@ -97,7 +97,7 @@ lint:
 	ruff check
 
 shell-lint:
-	grep -rlE --exclude-dir=.git --exclude-dir=.cache --exclude='*.py' --exclude='*.md' \
+	grep -rlIE --exclude-dir=.git --exclude-dir=.cache --exclude='*.py' --exclude='*.md' \
 		'^#!/(usr/)?bin/(env )?(ba)?sh' . | xargs shellcheck
 
 types:

@@ -107,6 +107,8 @@ def own_engine(live_restore: bool) -> Iterator[Dockerd]:
 
 
 def _last_words(project: Project) -> str:
-    """The last line of the engine's log, where there is one."""
-    said = project.compose("logs", "--no-color", "--no-log-prefix", check=False).strip().splitlines()
-    return said[-1] if said else ""
+    """The last line of the engine's log, where there is one; what is indented explains another line."""
+    log = project.compose("logs", "--no-color", "--no-log-prefix", check=False)
+    # Compose clears the line that its progress might be on.
+    lines = [line.removeprefix("\x1b[2K").rstrip() for line in log.splitlines()]
+    return next((line for line in reversed(lines) if line and not line.startswith(" ")), "")
