@@ -18,11 +18,12 @@ TOOLBOX := companion-toolbox:$(shell cat tests/toolbox/Dockerfile pyproject.toml
 
 # The repository has the same path inside as outside: a bind mount that a test asks for means the same to the engine.
 # TINI_...: Ctrl-C reaches every process inside, not only the first.
-IN_TOOLBOX = docker run --rm --init --network host --shm-size 512m \
+# PYTHONPYCACHEPREFIX: what is compiled once, libraries as pytest rewrites them too, is there for the next container.
+IN_TOOLBOX = docker run --rm --init --network host --shm-size 512m $(MEMORY) \
 	--user $(shell id -u):$(shell id -g) --group-add $(shell stat -Lc %g $(DOCKER_SOCKET)) \
 	--volume $(DOCKER_SOCKET):/var/run/docker.sock --volume $(CURDIR):$(CURDIR) --workdir $(CURDIR) \
 	--env TINI_KILL_PROCESS_GROUP=1 --env HOME=/tmp --env HYPOTHESIS_STORAGE_DIRECTORY=.cache/hypothesis \
-	--env BASE_IMAGE --env CI $(TOOLBOX)
+	--env PYTHONPYCACHEPREFIX=$(CURDIR)/.cache/pycache --env BASE_IMAGE --env CI $(TOOLBOX)
 
 # A module stays with one worker, which shares what its tests share; xdist would begin those of few tests last,
 # though some take longest (tests/conftest.py).
@@ -64,6 +65,8 @@ down: compose ## Stop stack and demo; the stack's certificates stay
 	$(LIMIT) 180 docker compose down
 	$(LIMIT) 180 $(DEMO) down --volumes --remove-orphans
 
+# Unit tests wait for no disk; whatever measures or needs a real one has it.
+check: MEMORY := --tmpfs /tmp:exec
 check: toolbox ## Format, lint, types, unit and golden tests: seconds
 	@$(LIMIT) 300 $(IN_TOOLBOX) make -j --output-sync=target lint shell-lint types unit-tests
 
@@ -90,7 +93,7 @@ clean: down ## Remove this project's images and caches; volumes stay
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # The parts of `make check`. They run in the toolbox, or on a machine that has the tools.
-.PHONY: lint shell-lint types unit-tests thorough-tests letsencrypt-tests
+.PHONY: lint shell-lint types unit-tests unit-letsencrypt unit-agent unit-rest thorough-tests letsencrypt-tests
 
 lint:
 	ruff format --check
@@ -106,8 +109,16 @@ types:
 # Properties are tried with a tenth of their examples, and what takes seconds is left out.
 QUICK := -m "not slow" --hypothesis-profile=quick
 
-unit-tests:
-	pytest $(BY_FILE) $(QUICK) --doctest-modules letsencrypt proxy_agent tests/unit tests/golden
+# A process for each, which make starts side by side: workers of xdist would each collect everything, and report it.
+UNIT_TESTS := unit-letsencrypt unit-agent unit-rest
+unit-tests: $(UNIT_TESTS)
+
+unit-letsencrypt: TESTED := letsencrypt tests/unit/letsencrypt
+unit-agent: TESTED := proxy_agent tests/unit/agent
+unit-rest: TESTED := tests/unit tests/golden --ignore tests/unit/letsencrypt --ignore tests/unit/agent
+
+$(UNIT_TESTS):
+	pytest -o cache_dir=.cache/pytest/$@ $(QUICK) --doctest-modules $(TESTED)
 
 # All that unit-tests saves; each property is marked by hypothesis itself.
 thorough-tests:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -87,14 +88,7 @@ class Templates:
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._settings = settings
-        self._jinja = Environment(
-            loader=FileSystemLoader(folder),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=True,
-            autoescape=False,
-        )
+        self._jinja = _environment(folder)
 
     def render(
         self,
@@ -171,6 +165,19 @@ class Templates:
         for port in extra.ports:
             if port not in taken:
                 yield Frontend("plain", port, ())
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    """Compiles each template of *folder* once, for whatever settings; a changed file is compiled again."""
+    return Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
 
 
 def identity_in(text: bytes) -> str:

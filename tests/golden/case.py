@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import gettempdir
@@ -65,8 +64,7 @@ class Case:
             ),
             extra=Trials(settings, Path(gettempdir()), lambda _: Verdict(True, "")).extra(services),
         )
-        templates = _templates(**self.environment)
-        return decide(world, templates, path_of, f"{STATE}/default.pem", settings)
+        return decide(world, Templates(TEMPLATES, settings), path_of, f"{STATE}/default.pem", settings)
 
     def actual(self) -> str:
         """The second half, as the code has it now."""
@@ -87,12 +85,6 @@ def cases() -> Iterator[Case]:
     for path in sorted(CASES.glob("*.golden")):
         world, _, expected = path.read_text().partition(SEPARATOR)
         yield Case(path, json.loads(world), expected.removeprefix("\n"))
-
-
-@cache
-def _templates(**environment: str) -> Templates:
-    """Compiled once, which takes longer than all else about a case."""
-    return Templates(TEMPLATES, load(environment))
 
 
 def _service(name: str, containers: Mapping[str, Mapping[str, Any]]) -> Service:

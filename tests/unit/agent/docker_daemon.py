@@ -11,6 +11,8 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 from urllib.parse import parse_qs
 
+from tests import serving
+
 _PAUSE = threading.Event()
 VERSION = {"ApiVersion": "1.47", "MinAPIVersion": "1.24"}
 _CONTAINER = re.compile(r"/containers/([^/]+)/json")
@@ -152,13 +154,4 @@ class _Server(ThreadingMixIn, UnixStreamServer):
 def start(path: Path) -> tuple[Daemon, Callable[[], None]]:
     """A daemon that listens on *path*, and what stops it."""
     daemon = Daemon(f"unix://{path}")
-    server = _Server(path, daemon)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-
-    def stop() -> None:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-    return daemon, stop
+    return daemon, serving.start(_Server(path, daemon))

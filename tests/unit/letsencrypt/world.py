@@ -54,10 +54,11 @@ class Memory:
         return tuple(self.lost_at)
 
     def save(self, state: State, /) -> None:
-        """Keep *state*, as it is after a way through the file."""
+        """Keep *state*, as it is after a way through the file; one that is there already needs no way."""
         if self.full:
             raise OperationalError("Cannot write the state: No space left on device.")
-        self.state = parse_state(format_state(state))
+        if state != self.state:
+            self.state = parse_state(format_state(state))
 
     def begin(self, name: str, now: datetime, /) -> Path:
         """Note a run."""
