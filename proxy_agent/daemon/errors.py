@@ -21,5 +21,6 @@ class Skipped:
     """What is wrong and what to do, without a capital or a full stop."""
 
     def __str__(self) -> str:
+        text = f"{self.what}: {self.reason}"
         # What strangers wrote, labels and file names among it, makes neither two lines of a log nor a terminal blink.
-        return "".join(c if c.isprintable() else "?" for c in f"{self.what}: {self.reason}")
+        return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -5,8 +5,8 @@ import faulthandler
 LONGEST_LOOK = 600.0
 """Seconds that one look at the world may take.
 
-Every step of it has a time limit of its own, and ten thousand certificates take a minute. Whoever is ended too early
-loses nothing: what was done is done, and the next process goes on from there.
+Every step of it has a time limit of its own, and the first look at ten thousand certificates takes some ten seconds.
+Whoever is ended too early loses nothing: what was done is done, and the next process goes on from there.
 """
 
 

@@ -15,7 +15,7 @@ from tests.chaos.site import SHARED_MEMORY
 from tests.chaos.world import SECURE, World
 from tests.waiting import until
 
-MANY = 2_000
+MANY = 10_000
 
 Spoil = Callable[[Path, CertificateAuthority], None]
 """Makes of the path of a bundle what no proxy can use."""
