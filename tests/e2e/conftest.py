@@ -46,3 +46,10 @@ def full_disk_stack() -> Iterator[Stack]:
     """A stack whose certs volume is tiny."""
     with running(HERE / "compose.e2e.yaml", HERE / "compose.full-disk.yaml") as stack:
         yield stack
+
+
+@pytest.fixture
+def little_memory_stack() -> Iterator[Stack]:
+    """A stack whose proxy may take hardly more memory than it needs."""
+    with running(HERE / "compose.e2e.yaml", HERE / "compose.little-memory.yaml") as stack:
+        yield stack

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 
 from tests.e2e.stack import Stack
+from tests.e2e.visitors import visitors
 from tests.waiting import until
 
 
@@ -66,6 +67,34 @@ def test_short_of_memory_the_agent_goes_first(stack: Stack) -> None:
         for service in ("agent", "haproxy")
     }
     assert scores["agent"] >= 500 > scores["haproxy"]
+
+
+def ended_for_memory(stack: Stack) -> int:
+    """How many processes of HAProxy's container the kernel has ended, by the second or the first kind of cgroup."""
+    files = ("/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control")
+    said = stack.run_in("haproxy", "cat", *files, check=False)
+    return sum(int(line.split()[1]) for line in said.splitlines() if line.startswith("oom_kill "))
+
+
+def test_an_agent_that_takes_all_memory_is_ended_alone(little_memory_stack: Stack) -> None:
+    """A file that it reads has become larger than all memory: HAProxy goes on, and the agent too once it is gone."""
+    stack = little_memory_stack
+    stack.up("haproxy", "docker-gate", "app")
+    until(lambda: is_well(stack), "the web container")
+    agent, master, worker = process(stack, "agent"), process(stack, "haproxy"), stack.worker()
+    assert ended_for_memory(stack) == 0
+    with visitors("one.test", stack.port(80), stack.port(443)) as visits:
+        # On a disk, the kernel would first make room among all that it has read from there.
+        large = "truncate -s 1G /run/large && ln -sf /run/large /wanted/wanted.json"
+        stack.run_in("haproxy", "sh", "-c", f"{large} && kill -HUP {agent}")
+        until(lambda: ended_for_memory(stack), "the kernel to end the agent", within=60, pause=0.5)
+        visits.go_on(100)
+        assert process(stack, "agent") != agent
+        stack.run_in("haproxy", "rm", "/wanted/wanted.json")
+        until(lambda: is_well(stack), "the agent, by itself", pause=0.5)
+        visits.go_on(100)
+    assert visits.failures == []
+    assert (process(stack, "haproxy"), stack.worker()) == (master, worker)
 
 
 @pytest.mark.parametrize(
