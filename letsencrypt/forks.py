@@ -165,13 +165,14 @@ class Certbot:
         command: Sequence[str] = COMMAND,
         noticed: Callable[[], None] = lambda: None,
         hooks: Path | None = None,
+        server: ForkServer | None = None,
     ) -> None:
         self._now = now
         self._limit = limit
         self._grace = grace
         self._noticed = noticed
         self._hooks = str(hooks or "")
-        self.server = ForkServer(command)
+        self.server = server or ForkServer(command)
 
     def run(
         self, arguments: Sequence[str], temporary_folder: Path, journal: Path | None = None, refusal: str = ""

@@ -9,7 +9,7 @@ from letsencrypt.control import Control
 from letsencrypt.crew import RING
 from letsencrypt.desk import Desk
 from letsencrypt.discovery import source_of
-from letsencrypt.forks import Certbot
+from letsencrypt.forks import Certbot, ForkServer
 from letsencrypt.health import Heartbeat
 from letsencrypt.hooks import start_courier
 from letsencrypt.issuer_parts import IssuerParts, rehearsals
@@ -38,12 +38,19 @@ def bell() -> Wakeup:
 
 
 def wire(
-    settings: Settings, wakeup: Wakeup, now: Callable[[], datetime], random: Callable[[], float]
+    settings: Settings,
+    wakeup: Wakeup,
+    now: Callable[[], datetime],
+    random: Callable[[], float],
+    server: ForkServer | None = None,
 ) -> tuple[ChallengeServer, Loop]:
-    """The challenge server, which listens already, and the loop; raises OperationalError if it cannot listen."""
+    """The challenge server, which listens already, and the loop; raises OperationalError if it cannot listen.
+
+    certbot is forked from *server*, which loops that follow each other may share; else from one of this loop's own.
+    """
     challenges = ChallengeFolder(settings.webroot)
     challenges.prepare()
-    certbot = _certbot(settings, wakeup, now)
+    certbot = _certbot(settings, wakeup, now, server)
     succession = _succession(settings, now)
     parts = IssuerParts(
         settings=settings,
@@ -99,6 +106,6 @@ def watch_of(settings: Settings, now: Callable[[], datetime]) -> Watch:
     return Watch(volumes, root / EVENTS_FOLDER, settings.listeners, now, start_courier)
 
 
-def _certbot(settings: Settings, wakeup: Wakeup, now: Callable[[], datetime]) -> Certbot:
+def _certbot(settings: Settings, wakeup: Wakeup, now: Callable[[], datetime], server: ForkServer | None) -> Certbot:
     hooks = settings.letsencrypt_folder / EVENTS_FOLDER / DEPLOY_HOOKS
-    return Certbot(now, noticed=lambda: wakeup.ring(RING), hooks=hooks)
+    return Certbot(now, noticed=lambda: wakeup.ring(RING), hooks=hooks, server=server)

@@ -1,13 +1,13 @@
 """Ports for servers that do not choose their own."""
 
 import itertools
-import os
 import socket
+from collections.abc import Iterator
 
 _FIRST = 10_000
 _EACH = 1_000
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-_OURS = itertools.cycle(range(_FIRST + _WORKER * _EACH, _FIRST + (_WORKER + 1) * _EACH))
+_LAST = 32_768
+"""From here on, the kernel chooses."""
 
 
 def free_port() -> int:
@@ -16,7 +16,22 @@ def free_port() -> int:
     A port that the kernel chose may be chosen again as soon as it is let go: for a connection, a published container
     or the next caller here. So these lie below its range (32768 and up), each test process having its own.
     """
-    return next(port for port in _OURS if _is_free(port, socket.SOCK_STREAM) and _is_free(port, socket.SOCK_DGRAM))
+    return next(port for port in _PORTS if _is_free(port, socket.SOCK_STREAM) and _is_free(port, socket.SOCK_DGRAM))
+
+
+def _ports_of_ours() -> Iterator[int]:
+    """A range that no other test process has, whoever started it, as long as this one lives.
+
+    Its mark is an abstract socket, whose names are known as far as ports are: in the network namespace (unix(7)).
+    """
+    for first in range(_FIRST, _LAST - _EACH, _EACH):
+        with socket.socket(socket.AF_UNIX) as mark:
+            try:
+                mark.bind(f"\0companion-tests-{first}")
+            except OSError:
+                continue
+            yield from itertools.cycle(range(first, first + _EACH))
+    raise RuntimeError(f"{(_LAST - _FIRST) // _EACH} test processes have all ports.")
 
 
 def _is_free(port: int, kind: socket.SocketKind) -> bool:
@@ -29,3 +44,6 @@ def _is_free(port: int, kind: socket.SocketKind) -> bool:
         except OSError:
             return False
     return True
+
+
+_PORTS = _ports_of_ours()

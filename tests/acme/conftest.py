@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acme.container import Container
+from tests.acme.container import Container, SharedForks
 from tests.acme.fault_proxy import FaultProxy
 from tests.acme.pace import Pace
 from tests.acme.pebble import Authorities, Authority, Dns, Trust, make_trust, run_dns
@@ -73,7 +73,14 @@ def dns(dns_server: Dns) -> Iterator[Dns]:
     dns_server.mend_all()
 
 
+@pytest.fixture(scope="session")
+def forks(trust: Trust) -> SharedForks:
+    """What certbot is forked from, as starting that takes about as long as ordering a certificate."""
+    assert trust.root.exists(), "the environment has it, and is what certbot gets from the beginning"
+    return SharedForks()
+
+
 @pytest.fixture
-def container(tmp_path: Path, challenge_port: int, dns: Dns) -> Container:
+def container(tmp_path: Path, challenge_port: int, dns: Dns, forks: SharedForks) -> Container:
     """An empty container."""
-    return Container(tmp_path, challenge_port, dns.port)
+    return Container(tmp_path, challenge_port, dns.port, forks)

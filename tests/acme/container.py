@@ -1,6 +1,7 @@
 """A letsencrypt container without a container: its volumes are folders, and it runs in the test's own process."""
 
 import contextlib
+import os
 import resource
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from letsencrypt.certonly import Directory
 from letsencrypt.control import Control, Order, Verb
+from letsencrypt.forks import COMMAND, ForkServer
 from letsencrypt.issuer import Report
 from letsencrypt.loop import Loop
 from letsencrypt.settings import load
@@ -33,6 +35,25 @@ def files_end_after(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+class SharedForks:
+    """A process that has imported certbot, for all containers that run under the conditions of this moment.
+
+    One that is to run under others, which a process keeps as it began under them, has a process of its own.
+    """
+
+    def __init__(self) -> None:
+        self._conditions = self._now()
+        self._server = ForkServer(COMMAND)
+
+    def server(self) -> ForkServer | None:
+        """It, where it fits."""
+        return self._server if self._now() == self._conditions else None
+
+    def _now(self) -> tuple[object, ...]:
+        environ = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        return environ, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+
 class Patient:
     """A loop that is waited for."""
 
@@ -53,7 +74,7 @@ class Patient:
 class Container:
     """What is mounted into it, and ways to start it; only one at a time, as the challenge port is one."""
 
-    def __init__(self, folder: Path, challenge_port: int, dns_port: int) -> None:
+    def __init__(self, folder: Path, challenge_port: int, dns_port: int, forks: SharedForks | None = None) -> None:
         self.letsencrypt = folder / "etc"
         self.certs = folder / "certs"
         self.run = folder / "run"
@@ -68,6 +89,7 @@ class Container:
         """What its loop sleeps with."""
         self._port = challenge_port
         self._dns_port = dns_port
+        self._forks = forks
 
     def forward(self, by: timedelta) -> None:
         """Have its clock, though not certbot's, be so far ahead from now on."""
@@ -93,7 +115,9 @@ class Container:
     @contextlib.contextmanager
     def started(self, domains: str, options: str) -> Iterator[Patient]:
         """The loop of a container that just started, with its challenge server answering."""
-        server, loop = wire(load(self.environ(domains, options)), self.wakeup(), self.now, lambda: 0.0)
+        settings = load(self.environ(domains, options))
+        forks = self._forks.server() if self._forks else None
+        server, loop = wire(settings, self.wakeup(), self.now, lambda: 0.0, forks)
         server.start()
         try:
             yield Patient(loop)

@@ -106,7 +106,7 @@ def test_renew_looks_and_with_force_orders(container: Container, authority: Auth
     """A look orders nothing that is not due; --force orders once, and says what the limit leaves."""
     with operated(container, authority, "a.example; b.example") as operator:
         operator.bundle("b.example")
-        first, orders = container.published("a.example").serial, authority.orders()
+        first, orders = operator.bundle("a.example").serial, authority.orders()
         assert operator.succeeds("renew") == "The certificate a.example is well. The certificate b.example is well.\n"
         assert operator.succeeds("renew", "a.example") == "The certificate a.example is well.\n"
         assert authority.orders() == orders

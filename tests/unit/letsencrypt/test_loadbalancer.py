@@ -79,6 +79,11 @@ def reason(folder: ChallengeFolder, service: str) -> str:
     return str(caught.value)
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What we said: on a busy machine waitress has something to say too, which the container does not log."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("letsencrypt.")]
+
+
 def test_a_token_that_comes_back_is_the_proof(folder: ChallengeFolder, caplog: pytest.LogCaptureFixture) -> None:
     """Where the token comes back the wait is over at once, one line says so, and nothing is left behind."""
     caplog.set_level(logging.INFO)
@@ -87,7 +92,7 @@ def test_a_token_that_comes_back_is_the_proof(folder: ChallengeFolder, caplog: p
         assert balancer.wait()
         assert balancer.wait()
 
-    assert caplog.messages == [f"The load balancer 127.0.0.1:{port} passes challenges on."]
+    assert said(caplog) == [f"The load balancer 127.0.0.1:{port} passes challenges on."]
     assert list(folder.path.iterdir()) == []
 
 
@@ -138,7 +143,7 @@ def test_what_is_waited_for_is_said_once(folder: ChallengeFolder, caplog: pytest
     assert not balancer.wait()
 
     name = f"127.0.0.1:{port}"
-    assert caplog.messages == [
+    assert said(caplog) == [
         f"Waiting for the load balancer {name} to pass challenges on: "
         "it answers /.well-known/acme-challenge/ with the status 503.",
         f"Waiting for the load balancer {name} to pass challenges on: "
@@ -159,8 +164,8 @@ def test_the_wait_goes_on_until_the_way_opens(folder: ChallengeFolder, caplog: p
 
     assert LoadBalancer(f"127.0.0.1:{port}", folder, Sleep(come_up)).wait()
     servers[0].stop()
-    assert caplog.messages[-1] == f"The load balancer 127.0.0.1:{port} passes challenges on."
-    assert len(caplog.messages) == 2
+    assert said(caplog)[-1] == f"The load balancer 127.0.0.1:{port} passes challenges on."
+    assert len(said(caplog)) == 2
 
 
 def test_a_stop_ends_the_wait(folder: ChallengeFolder) -> None:
