@@ -42,5 +42,5 @@ def _is_whole(account: Path) -> bool:
 def _is_json_object(path: Path) -> bool:
     try:
         return isinstance(json.loads(path.read_bytes()), dict)
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False

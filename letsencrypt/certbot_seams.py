@@ -178,7 +178,7 @@ def keep_keys() -> None:
 def know_keys(config_folder: Path) -> None:
     """Read the keys of the accounts there, for the runs to come; one that cannot be read is left to them."""
     for path in config_folder.glob("accounts/**/private_key.json"):
-        with contextlib.suppress(OSError, ValueError, JoseError):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError, JoseError):
             JWK.json_loads(path.read_text(encoding="utf-8"))
 
 

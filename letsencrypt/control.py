@@ -71,7 +71,7 @@ class Control:
         """All that was asked since the last time, sorted; each is handed out once, and what is none is dropped."""
         orders: set[Order] = set()
         for path in self._paths():
-            with contextlib.suppress(OSError, ValueError, TypeError):
+            with contextlib.suppress(OSError, ValueError, TypeError, RecursionError):
                 verb, name, words = json.loads(path.read_bytes())
                 orders.add(Order(Verb(verb), str(name), tuple(map(str, words))))
             with contextlib.suppress(OSError):

@@ -34,7 +34,7 @@ def read_directory(url: str, now: Callable[[], datetime]) -> DirectoryFacts:
         return DirectoryFacts("its certificate is not trusted here")
     except requests.ConnectionError:
         return DirectoryFacts("no connection comes about")
-    except (requests.RequestException, ValueError) as error:
+    except (requests.RequestException, ValueError, RecursionError) as error:
         return DirectoryFacts(f"what answers is no ACME directory ({type(error).__name__})")
     if not isinstance(document, dict) or "newOrder" not in document:
         return DirectoryFacts("what answers is no ACME directory")

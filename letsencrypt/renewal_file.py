@@ -1,5 +1,6 @@
 """certbot's ``renewal/NAME.conf``: what it keeps of a lineage beside its files, read and written as certbot does."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from proxy_agent.daemon.files import write_whole
 KINDS = ("cert", "privkey", "chain", "fullchain")
 """The files of one version of a lineage."""
 
+_HARD_LINE = re.compile(rb"\s*\[.{300}")
+"""What looks like a heading and is longer than any: over such a one ConfigObj thinks for hours."""
+
 
 def path_of(config: Path, name: str) -> Path:
     """Where that of the lineage *name* is, in certbot's folder *config*."""
@@ -19,6 +23,8 @@ def path_of(config: Path, name: str) -> Path:
 def read_renewal_file(config: Path, name: str) -> ConfigObj | None:
     """What it says; None if there is none, or it cannot be read."""
     try:
+        if any(map(_HARD_LINE.match, path_of(config, name).read_bytes().splitlines())):
+            return None
         return ConfigObj(str(path_of(config, name)), file_error=True, encoding="utf-8", interpolation=False)
     except (OSError, ConfigObjError, UnicodeDecodeError):
         return None

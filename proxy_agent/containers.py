@@ -38,8 +38,15 @@ _URGENT = frozenset({"kill", "die", "pause"})
 _SHORT_ID = 12
 """Characters of an id that Docker uses as a host name; fewer may be the beginning of another's."""
 _CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
-_DAEMON_ERRORS = (DockerException, StreamParseError, docker_answers.Nonsense, requests.RequestException, OSError)
-_ONE_ANSWER_ERRORS = (APIError, docker_answers.Nonsense, requests.exceptions.JSONDecodeError)
+_DAEMON_ERRORS = (
+    DockerException,
+    StreamParseError,
+    docker_answers.Nonsense,
+    requests.RequestException,
+    OSError,
+    RecursionError,
+)
+_ONE_ANSWER_ERRORS = (APIError, docker_answers.Nonsense, requests.exceptions.JSONDecodeError, RecursionError)
 """What is wrong with one answer says nothing of the others."""
 
 Filters = tuple[tuple[str, str], ...]
@@ -245,10 +252,10 @@ def own_addresses() -> frozenset[str]:
     return frozenset(str(address[0]) for *_, address in found) - {"127.0.0.1", "::1"}
 
 
-def own_container_id() -> str:
+def own_container_id(mounts: Path = Path("/proc/self/mountinfo")) -> str:
     """The id of the container that this process is in, or its host name, which Docker sets to the id's beginning."""
     try:
-        match = _CONTAINER_ID.search(Path("/proc/self/mountinfo").read_text())
+        match = _CONTAINER_ID.search(mounts.read_text(errors="replace"))
     except OSError:
         match = None
     return match[1] if match else socket.gethostname()

@@ -11,6 +11,8 @@ from tests.examples import examples
 
 LONGEST = 20_000
 _LONGEST_REASON = 2000
+_DEEP = ("[" * LONGEST, '{"a":' * (LONGEST // 5), "(" * LONGEST)
+"""What a parser that calls itself has to give up at some depth."""
 FEW = examples(15)
 """Examples for each of many parsers; ``--hypothesis-profile=deep`` tries many more."""
 _CPU_SECONDS = 2.0
@@ -40,14 +42,16 @@ _ODD = (
 def texts(*good: str) -> st.SearchStrategy[str]:
     """Any text, and *good* ones with a piece cut out, put in, doubled or repeated."""
     pieces = st.sampled_from(_ODD) | st.text(max_size=8)
-    return st.text(max_size=300) | _blows(st.sampled_from(good), pieces) | st.builds(_repeated, st.sampled_from(good))
+    large = st.sampled_from(_DEEP) | st.builds(_repeated, st.sampled_from(good))
+    return st.text(max_size=300) | _blows(st.sampled_from(good), pieces) | large
 
 
 def contents(*good: bytes) -> st.SearchStrategy[bytes]:
     """The same for bytes."""
     odd = st.sampled_from([piece.encode(errors="surrogateescape") for piece in _ODD])
     blows = _blows(st.sampled_from(good), odd | st.binary(max_size=8))
-    return st.binary(max_size=300) | blows | st.builds(_repeated, st.sampled_from(good))
+    large = st.sampled_from([text.encode() for text in _DEEP]) | st.builds(_repeated, st.sampled_from(good))
+    return st.binary(max_size=300) | blows | large
 
 
 @st.composite

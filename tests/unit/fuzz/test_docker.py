@@ -15,7 +15,7 @@ from proxy_agent import docker_answers
 from proxy_agent.containers import Containers
 from proxy_agent.departures import Departures
 from tests.unit.agent.docker_daemon import Daemon, start
-from tests.unit.fuzz.mangled import FEW, contents, is_survived
+from tests.unit.fuzz.mangled import FEW, LONGEST, contents, is_survived
 
 PROXY, SHOP = f"{99:064x}", f"{1:064x}"
 ASKED = ("/containers/json", f"/containers/{SHOP}/json", "/version", "/networks/id-of-web")
@@ -93,6 +93,14 @@ def test_any_json_may_answer(daemon: Daemon, data: st.DataObject) -> None:
 def test_an_error_may_come_with_anything(daemon: Daemon, path: str, body: bytes) -> None:
     """The library takes it for an object with a message."""
     daemon.answers = {path: (500, body)}
+    is_survived(services, daemon)
+
+
+@pytest.mark.parametrize("body", [b"[" * LONGEST, b'{"a":' * LONGEST])
+@pytest.mark.parametrize("path", ASKED)
+def test_an_answer_may_be_deeper_than_anybody_reads(daemon: Daemon, path: str, body: bytes) -> None:
+    """The library gives up at some depth, which is one more way to be no answer."""
+    daemon.answers = {path: (200, body)}
     is_survived(services, daemon)
 
 

@@ -48,6 +48,7 @@ def answering(body: bytes, date: str) -> Iterator[str]:
             DirectoryFacts("", timedelta(minutes=10), ("ca.net",)),
         ),
         (json.dumps({"newOrder": "x"}), "yesterday", DirectoryFacts()),
+        ("[" * 100_000, "", DirectoryFacts("what answers is no ACME directory (RecursionError)")),
         ("[]", "", DirectoryFacts("what answers is no ACME directory")),
         ("<html>", "", DirectoryFacts("what answers is no ACME directory (JSONDecodeError)")),
     ],
