@@ -59,7 +59,7 @@ class Site(Proxy):
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         with (self.folder / "site.log").open("ab") as log:
-            subprocess.run(["companion", "prepare"], env=environment, stdout=log, stderr=log, timeout=60, check=True)
+            subprocess.run(["companion", "prepare"], env=environment, stdout=log, stderr=log, timeout=300, check=True)
             self._supervisor = subprocess.Popen(
                 ["s6-svscan", "-t0", self.folder / "services"], env=environment, stdout=log, stderr=log
             )
