@@ -38,16 +38,9 @@ _URGENT = frozenset({"kill", "die", "pause"})
 _SHORT_ID = 12
 """Characters of an id that Docker uses as a host name; fewer may be the beginning of another's."""
 _CONTAINER_ID = re.compile(r"/containers/([0-9a-f]{64})/")
-_DAEMON_ERRORS = (
-    DockerException,
-    StreamParseError,
-    docker_answers.Nonsense,
-    requests.RequestException,
-    OSError,
-    RecursionError,
-)
 _ONE_ANSWER_ERRORS = (APIError, docker_answers.Nonsense, requests.exceptions.JSONDecodeError, RecursionError)
 """What is wrong with one answer says nothing of the others."""
+_DAEMON_ERRORS = (*_ONE_ANSWER_ERRORS, DockerException, StreamParseError, requests.RequestException, OSError)
 
 Filters = tuple[tuple[str, str], ...]
 

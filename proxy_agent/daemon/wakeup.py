@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from types import FrameType
 
@@ -46,25 +46,33 @@ class Wakeup:
         """Sleep until rung or for *timeout* seconds; the reasons of all rings that it sums up."""
         if self.stopping:
             return frozenset({STOP})
-        rings: list[tuple[str, bool]] = []
+        reasons: set[str] = set()
+        hurried = False
         with contextlib.suppress(Empty):
-            rings.append(self._rings.get(timeout=max(timeout, 0)))
+            hurried = self._take(reasons, max(timeout, 0))
             latest = self._clock() + self._at_most
-            while (pause := self._pause(rings, latest)) > 0:
-                rings.append(self._rings.get(timeout=pause))
-        if any(hurried for _, hurried in rings):
+            while (pause := self._pause(STOP in reasons, hurried, latest)) > 0:
+                hurried = self._take(reasons, pause) or hurried
+        if hurried:
             # What came meanwhile is part of it. This is the only reader: what is there can be taken without waiting.
-            rings += [self._rings.get() for _ in range(self._rings.qsize())]
-            for reason in sorted({reason for reason, _ in rings}):
+            for _ in range(self._rings.qsize()):
+                self._take(reasons, 0)
+            for reason in sorted(reasons):
                 self.ring(reason)
         self._rested = self._clock() + self._quiet
-        return frozenset(reason for reason, _ in rings)
+        return frozenset(reasons)
 
-    def _pause(self, rings: Iterable[tuple[str, bool]], latest: float) -> float:
+    def _take(self, reasons: set[str], timeout: float) -> bool:
+        """Add the next ring to *reasons*; whether it hurries. Raises Empty where none comes in time."""
+        reason, hurries = self._rings.get(timeout=timeout)
+        reasons.add(reason)
+        return hurries
+
+    def _pause(self, stopped: bool, hurried: bool, latest: float) -> float:
         """How long to wait for one more ring; not at all where the result is 0 or less."""
-        if any(reason == STOP for reason, _ in rings):
+        if stopped:
             return 0
-        if any(hurried for _, hurried in rings):
+        if hurried:
             return min(self._rested, latest) - self._clock()
         return min(self._quiet, latest - self._clock())
 

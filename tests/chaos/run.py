@@ -84,7 +84,7 @@ def _at_rest(installation: Site) -> Picture:
         proved = status is not None and all(one.served is not None for one in status.certificates)
         return proved and found[-2] == found[-1]
 
-    until(settled, "an installation that has come to rest", within=300, pause=0.5)
+    until(settled, "an installation that has come to rest", within=1200, pause=0.5)
     return found[-1]
 
 
