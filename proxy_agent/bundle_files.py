@@ -50,9 +50,12 @@ class BundleFiles:
 
         Nothing is forgotten of names that begin as one of *unlisted*, about which nothing is known at present.
         """
-        until = self._clock() + _SECONDS_OF_A_LOOK if self._read_before else float("inf")
-        self._read_before = True
+        begun = self._clock()
         outcomes, changed = self._unchanged(files)
+        now = self._clock()
+        # Where it takes seconds to find out what has changed, as long again: else that is most of what looks do.
+        until = now + max(_SECONDS_OF_A_LOOK, now - begun) if self._read_before else float("inf")
+        self._read_before = True
         waiting = in_turns(changed, lambda name: name in self._known)
         unread: list[str] = []
         for number, name in enumerate(waiting):

@@ -35,8 +35,10 @@ class Fingerprints:
         asked: dict[str, str] = {}
         for some in batched((path for path in paths if path not in self._known), _IN_ONE_LINE, strict=False):
             asked |= _fingerprints(ask(";".join(f"show ssl cert {path}" for path in some)))
-        self._known = {path: self._known.get(path) or asked.get(path, "") for path in paths}
-        return dict(self._known)
+        found = {path: self._known.get(path) or asked.get(path, "") for path in paths}
+        # A store is empty only for a moment: that is not worth remembering.
+        self._known = {path: fingerprint for path, fingerprint in found.items() if fingerprint}
+        return found
 
     def forget(self, path: str) -> bool:
         """What was known of *path* may not be so any more; whether anything was."""

@@ -109,6 +109,17 @@ def test_what_is_of_no_use_is_read_once_as_well(folder: Folder) -> None:
     assert all(one is looks[-1][name] for name, one in folder.look().outcomes.items()), "not where time is short"
 
 
+def test_a_folder_that_takes_long_to_look_at_gets_as_long_for_its_files(tmp_path: Path) -> None:
+    """On a slow machine, looking would else be most of what it does."""
+    times = iter([0.0, 0.1, 10.0, 15.0, 17.0, 19.0, 21.0])
+    files = BundleFiles(lambda: next(times))
+    files.read({})
+    names = [f"issued/{number}" for number in range(5)]
+    path = tmp_path / "a.pem"
+    path.write_bytes(b"garbage")
+    assert len(files.read(dict.fromkeys(names, (str(path),))).unread) == 2
+
+
 def test_what_hindered_reading_may_pass_unseen(folder: Folder, tmp_path: Path) -> None:
     """As a mount that comes late does: nothing about the file itself has changed."""
     (tmp_path / "b.pem").symlink_to("elsewhere/b.pem")

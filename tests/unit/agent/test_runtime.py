@@ -158,6 +158,17 @@ def test_an_empty_store_has_no_fingerprint(runtime: Runtime, haproxy: HAProxy) -
     assert running.certificates[A] == ""
 
 
+def test_a_store_that_was_empty_is_looked_at_again(runtime: Runtime, haproxy: HAProxy) -> None:
+    """It is so for a moment, between two commands of whoever fills it."""
+    filled = haproxy.answers[f"show ssl cert {A}"]
+    haproxy.answers[f"show ssl cert {A}"] = f"Filename: {A}\nStatus: Empty\n\n"
+    crowd = [f"/state/certificates/issued/{number:03}.pem" for number in range(150)]
+    haproxy.answers["show ssl cert"] = "\n".join(["# filename", A, *crowd, "", ""])
+    assert fingerprints(runtime)[A] == ""
+    haproxy.answers[f"show ssl cert {A}"] = filled
+    assert fingerprints(runtime)[A] == "09FD4AC0"
+
+
 MANY = [f"/state/certificates/issued/{number:03}.pem" for number in range(250)]
 
 
