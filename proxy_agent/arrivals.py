@@ -56,7 +56,9 @@ class Arrivals:
             return decision, unread
         before = dict(self._kept_before(world))
         waiting = {bundle.name: bundle for bundle in pending.values()}
-        installed = Installed(world.kept, waiting, before, world.now)
+        served = {line.path for line in running.crt_list} if running else set()
+        named = frozenset(bundle.name for path, bundle in pending.items() if path in served)
+        installed = Installed(world.kept, waiting, before, named, world.now)
         fewer = decided(replace(world, found=first_arrivals(world.found, installed, self.share)))
         # What waits is neither missing nor wanting.
         return replace(fewer, skipped=decision.skipped, wanted=decision.wanted), True
@@ -90,6 +92,8 @@ class Installed:
     """What is to be installed, and is not yet."""
     before: Mapping[str, Bundle]
     """The predecessors of those that are found."""
+    named: frozenset[str]
+    """Those of *pending* that HAProxy chooses from already, whatever it has in their place."""
     now: datetime
 
 
@@ -104,7 +108,8 @@ def first_arrivals(found: Found, installed: Installed, share: int) -> Found:
     def admit(bundle: Bundle) -> Bundle | None:
         if bundle.name in admitted or _is_installed(bundle, installed):
             return bundle
-        return installed.before.get(bundle.name)
+        # Without a predecessor that could be kept, it stays: what is served does not vanish for want of a share.
+        return installed.before.get(bundle.name) or (bundle if bundle.name in installed.named else None)
 
     return replace(
         found,

@@ -6,11 +6,11 @@ connection stays with its worker when a reload starts another.
 """
 
 import re
-import socket
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from proxy_agent.commands import Commands, exchange
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.fingerprints import Fingerprints
 from proxy_agent.routing.model import ServerState
@@ -86,7 +86,7 @@ class Runtime:
     """Speaks to one HAProxy. Not for several writers at a time: the agent is the only one."""
 
     def __init__(self, folder: Path, crt_list: str, maps: Iterable[str]) -> None:
-        self._admin = folder / "admin.sock"
+        self._admin = Commands(folder / "admin.sock", _TIMEOUT)
         self._master = folder / "master.sock"
         self._server_state = folder / "servers.state"
         self._crt_list = crt_list
@@ -204,7 +204,7 @@ class Runtime:
             # to servers that are known to be down, nor without the addresses that DNS gave. What gets no requests is
             # left out: the new configuration says itself what is to stay so.
             self._server_state.write_text(without_those_set_aside(self._ask("show servers state")))
-            answer = _exchange(self._master, "reload", _RELOAD_TIMEOUT)
+            answer = exchange(self._master, "reload", _RELOAD_TIMEOUT)
         except OSError as error:
             raise OperationalError(f"HAProxy's master process does not answer a reload: {error}.") from error
         verdict, _, messages = answer.partition("--\n")
@@ -230,20 +230,9 @@ class Runtime:
 
     def _ask(self, command: str) -> str:
         try:
-            return _exchange(self._admin, command, _TIMEOUT)
+            return self._admin.ask(command)
         except OSError as error:
             raise RuntimeUnreachable(f"HAProxy does not answer on its runtime socket: {error}.") from error
-
-
-def _exchange(path: Path, command: str, timeout: float) -> str:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(timeout)
-        connection.connect(str(path))
-        connection.sendall(f"{command}\n".encode())
-        chunks = []
-        while chunk := connection.recv(65536):
-            chunks.append(chunk)
-    return b"".join(chunks).decode("utf-8", "replace")
 
 
 def _payloads(entries: Mapping[str, str]) -> Iterator[str]:

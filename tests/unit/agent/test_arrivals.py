@@ -146,6 +146,18 @@ def test_a_renewal_that_waits_leaves_its_predecessor_in_place(house: House) -> N
     assert len(served - {item.serial for item in new}) == 1
 
 
+def test_what_is_served_stays_whatever_became_of_it(house: House) -> None:
+    """Somebody puts others in the place of more than a share: all are put right, and none is without a line."""
+    hosts = [f"o{n}.test" for n in range(3 * FEWEST)]
+    arrive(house, *(bundle(f"issued/{host}", host) for host in hosts))
+    list(until_all_are_there(house))
+    right = {host: house.haproxy.serves(host) for host in hosts}
+    house.haproxy.loaded |= dict.fromkeys((path for path in house.haproxy.loaded if "/issued/" in path), OTHER.pem)
+    list(until_all_are_there(house))
+    assert {host: house.haproxy.serves(host) for host in hosts} == right
+    assert "remove_from_crt_list" not in " ".join(house.haproxy.journal)
+
+
 def test_certificates_that_win_no_name_do_not_take_the_places_of_others(house: House) -> None:
     """They are never installed, so they would take them for ever."""
     custom = tuple(replace(item, name=item.name.replace("issued", "custom")) for item in many(FEWEST + 1))
