@@ -18,6 +18,8 @@ _KEY_BOUNDARY = re.compile(rb"-----(BEGIN|END) (?:[A-Z]+ )?PRIVATE KEY-----")
 _CERTIFICATE_BOUNDARY = re.compile(rb"-----(BEGIN|END) CERTIFICATE-----")
 _REHEARSALS = re.compile(r"\(STAGING\)|Fake LE |Pebble ")
 """In the issuers of Let's Encrypt's staging server (https://letsencrypt.org/docs/staging-environment) and Pebble's."""
+_MOST_RSA_BITS = 8192
+"""A signature takes the cube of that: longer keys would hold up whoever reads them, and each client's handshake."""
 _UNREADABLE = (
     ValueError,
     UnsupportedAlgorithm,
@@ -105,13 +107,15 @@ def _private_key(pem: bytes) -> PrivateKeyTypes:
         # To prove that RSA's numbers are prime takes some hundred times as long as a signature, which shows as well
         # that the key is of use. HAProxy asks for no such proof either.
         key = serialization.load_pem_private_key(blocks[0] + b"\n", password=None, unsafe_skip_rsa_key_validation=True)
-        if isinstance(key, rsa.RSAPrivateKey):
+        if isinstance(key, rsa.RSAPrivateKey) and key.key_size <= _MOST_RSA_BITS:
             scheme = padding.PKCS1v15(), hashes.SHA256()
             key.public_key().verify(key.sign(b"", *scheme), b"", *scheme)
     except TypeError:
         raise ValueError("the private key is protected by a passphrase; store it without one") from None
     except (ValueError, UnsupportedAlgorithm, InvalidSignature) as error:
         raise ValueError("the private key cannot be read") from error
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size > _MOST_RSA_BITS:
+        raise ValueError(f"the private key has {key.key_size} bits: {_MOST_RSA_BITS} are the most for RSA")
     return key
 
 

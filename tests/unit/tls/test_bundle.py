@@ -106,6 +106,17 @@ def test_an_rsa_key_that_does_not_sign_is_refused() -> None:
         parse_bundle("a", issued.leaf_pem + _rsa_pem_of(der))
 
 
+def test_an_rsa_key_too_long_to_sign_with_is_refused() -> None:
+    """Whoever brings one would hold up everybody: it is not even tried."""
+    factor = 2**4600 + 1
+    public = rsa.RSAPublicNumbers(65537, factor * factor)
+    numbers = rsa.RSAPrivateNumbers(factor, factor, 3, 3, 3, 3, public)
+    key = numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    with pytest.raises(ValueError, match="the private key has 9201 bits: 8192 are the most for RSA"):
+        parse_bundle("a", SAMPLE.leaf_pem + pem)
+
+
 def test_rsa_keys_are_read_in_no_time() -> None:
     """To prove the primes of each takes 40 ms of two thousand bits: thousands would make a start take minutes."""
     pem = AUTHORITY.issue("a.test", private_key=rsa.generate_private_key(65537, 4096)).bundle_pem
