@@ -1,7 +1,9 @@
 """The web containers of a made-up Docker host: a small web server at an address of loopback for each."""
 
 import asyncio
+import contextlib
 import re
+import socket
 
 _HEAD_ENDS = b"\r\n\r\n"
 _HOST = re.compile(rb"^host: *([^\r]*)", re.IGNORECASE | re.MULTILINE)
@@ -20,8 +22,9 @@ def said_by(address: str, host: str, path: str) -> str:
 class _Connection(asyncio.Protocol):
     """Answers each request with who asked whom for what; after an upgrade, repeats what it is told."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, opened: set[asyncio.Transport]) -> None:
         self._address = address
+        self._opened = opened
         self._left = b""
         self._upgraded = False
         self._transport: asyncio.Transport | None = None
@@ -29,6 +32,11 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._opened.add(transport)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        assert self._transport
+        self._opened.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         assert self._transport
@@ -51,20 +59,34 @@ class _Connection(asyncio.Protocol):
 
 
 class Origin:
-    """The server of one container."""
+    """The server of one container.
+
+    Not asyncio's: what that accepted as it was closed, it neither serves nor closes (Python 3.13, Server._attach).
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
-        self._server: asyncio.Server | None = None
+        self._opened: set[asyncio.Transport] = set()
+        self._accepting: asyncio.Task[None] | None = None
 
     async def open(self, port: int) -> None:
         """Listen at the container's address."""
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Connection(self.address), self.address, port, reuse_port=True)
+        listening = socket.create_server((self.address, port), backlog=1000, reuse_port=True)
+        listening.setblocking(False)
+        self._accepting = asyncio.create_task(self._accept(listening))
 
     async def close(self) -> None:
         """End at once, as a container does that does not care about its signal: whoever is connected is cut off."""
-        if self._server:
-            self._server.close()
-            self._server.abort_clients()
-            await self._server.wait_closed()
+        if self._accepting:
+            self._accepting.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._accepting
+        for transport in tuple(self._opened):
+            transport.abort()
+
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        with listening:
+            while True:
+                client, _ = await loop.sock_accept(listening)
+                await loop.connect_accepted_socket(lambda: _Connection(self.address, self._opened), client)
