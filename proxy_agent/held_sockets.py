@@ -32,7 +32,7 @@ def hold(settings: Settings) -> Mapping[str, str]:
     held: dict[str, str] = {}
     for name, port in (("HTTP", settings.http_port), ("HTTPS", settings.https_port)):
         for version, (family, address) in _ADDRESSES.items():
-            if port in left or (family == socket.AF_INET6 and not settings.enable_ipv6):
+            if str(port) in left or (family == socket.AF_INET6 and not settings.enable_ipv6):
                 continue
             with contextlib.suppress(OSError):
                 held[f"{_PREFIX}{name}{version}"] = f"{_INHERITED}{_bound(family, address, port)}"
@@ -50,11 +50,12 @@ def refuse(environ: Mapping[str, str]) -> None:
             held.shutdown(socket.SHUT_RD)
 
 
-def _left_to_haproxy(settings: Settings) -> Iterator[int]:
+def _left_to_haproxy(settings: Settings) -> Iterator[str]:
+    """Ports as they are written: what is none is nobody's, and the agent says so."""
     for item in split_list(settings.extra_bind_settings):
         port, _, words = item.partition(":")
-        if port.strip().isdigit() and not _OF_NEW_SOCKETS.isdisjoint(words.split()):
-            yield int(port)
+        if not _OF_NEW_SOCKETS.isdisjoint(words.split()):
+            yield port.strip()
 
 
 def _bound(family: socket.AddressFamily, address: str, port: int) -> int:

@@ -61,6 +61,12 @@ def test_a_port_that_cannot_be_had_is_left_to_haproxy(holds: Holds, ports: dict[
     assert set(held) == {"COMPANION_SOCKET_HTTPS4"}
 
 
+@pytest.mark.parametrize("port", ["", "²", "http", "0443", "99999999999999999999"])
+def test_what_is_no_port_is_left_to_whoever_judges_the_lines(holds: Holds, ports: dict[str, str], port: str) -> None:
+    """The agent says what is wrong with it; the container starts all the same, with both ports held."""
+    assert len(holds(**ports, EXTRA_BIND_SETTINGS=f"{port}:interface eth0")) == 2
+
+
 @pytest.mark.parametrize(("words", "is_held"), [("strict-sni", True), ("interface eth0", False), ("backlog 9", False)])
 def test_what_only_a_new_socket_can_have_is_left_to_haproxy(
     holds: Holds, ports: dict[str, str], words: str, is_held: bool
