@@ -43,13 +43,18 @@ def held(pid: int) -> Held:
 
 
 def wait_for_round(container: Container, begun: datetime) -> None:
-    """Until each lineage had a run that began since, and none is under way."""
+    """Until each lineage had a run that began since, and waits for its next one.
+
+    A run is in the state before its journal is there: that no journal is left does not say that none is under way.
+    """
 
     def is_over() -> bool:
         [path] = container.letsencrypt.glob("state/*/state.json")
         records = json.loads(path.read_bytes())["lineages"].values()
         last = [datetime.fromisoformat(record.get("last_run", "2000-01-01T00:00:00Z")) for record in records]
-        return len(last) == LINEAGES and min(last) > begun and not list(path.parent.glob("*.run"))
+        next_ = [datetime.fromisoformat(record["standing"]["not_before"]) for record in records]
+        are_waiting = len(next_) == LINEAGES and min(last) > begun and min(next_) > datetime.now(UTC)
+        return are_waiting and not list(path.parent.glob("*.run"))
 
     until(lambda: list(container.letsencrypt.glob("state/*/state.json")), "a state")
     until(is_over, "a run for each certificate", within=100)
