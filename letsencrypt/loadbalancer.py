@@ -38,7 +38,11 @@ class Sleep(Protocol):
         ...
 
     def wait(self, timeout: float) -> frozenset[str]:
-        """Sleep at most *timeout* seconds."""
+        """Sleep at most *timeout* seconds, or until rung; the reasons."""
+        ...
+
+    def ring(self, reason: str) -> None:
+        """End the next wait()."""
         ...
 
 
@@ -53,6 +57,8 @@ class LoadBalancer:
         self._sleep = sleep
         self._waiting_for: str | None = ""
         self._preamble = b""
+        self._rung: set[str] = set()
+        """Why a pause ended early: for whoever sleeps next."""
 
     def wait(self, patient: bool = True) -> bool:
         """Wait until a token comes back; False after some time, or at once when we have to stop or are not *patient*.
@@ -71,8 +77,12 @@ class LoadBalancer:
         )
         token = f"probe-{secrets.token_urlsafe(16)}"
         content = secrets.token_urlsafe(32).encode()
-        with self._folder.offering(token, content):
-            return retrying(self._attempt, lambda: self.probe(token, content))
+        try:
+            with self._folder.offering(token, content):
+                return retrying(self._attempt, lambda: self.probe(token, content))
+        finally:
+            while self._rung:
+                self._sleep.ring(self._rung.pop())
 
     def _attempt(self, probe: Callable[[], None]) -> bool:
         if self._sleep.stopping:
@@ -84,7 +94,7 @@ class LoadBalancer:
         return True
 
     def _pause(self, seconds: float) -> None:
-        self._sleep.wait(seconds)
+        self._rung |= self._sleep.wait(seconds)
 
     def _tell(self, state: RetryCallState) -> None:
         reason = str(state.outcome.exception()) if state.outcome else ""

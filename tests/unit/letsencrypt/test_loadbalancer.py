@@ -21,14 +21,20 @@ class Sleep:
     def __init__(self, at_sleep: Callable[[int], None] = lambda _count: None) -> None:
         self.count = 0
         self.stopping = False
+        self.rung: list[str] = []
         self._at_sleep = at_sleep
+
+    def ring(self, reason: str) -> None:
+        """For the next sleep."""
+        self.rung.append(reason)
 
     def wait(self, timeout: float) -> frozenset[str]:
         """Return at once."""
         assert 0 < timeout <= 5
         self.count += 1
         self._at_sleep(self.count)
-        return frozenset()
+        rung, self.rung = self.rung, []
+        return frozenset(rung)
 
 
 @pytest.fixture
@@ -180,6 +186,21 @@ def test_a_stop_ends_the_wait(folder: ChallengeFolder) -> None:
     sleep = Sleep(stop)
     assert not LoadBalancer(f"127.0.0.1:{port}", folder, sleep).wait()
     assert sleep.count == 1
+
+
+def test_what_rings_meanwhile_is_heard_afterwards(folder: ChallengeFolder) -> None:
+    """An operator's SIGHUP ends one pause and is not lost by that: whoever sleeps next learns of it."""
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        port = reserved.getsockname()[1]
+
+    def ring(count: int) -> None:
+        if count == 2:
+            sleep.ring("SIGHUP")
+
+    sleep = Sleep(ring)
+    assert not LoadBalancer(f"127.0.0.1:{port}", folder, sleep).wait()
+    assert sleep.count > 2
+    assert sleep.rung == ["SIGHUP"]
 
 
 def test_a_load_balancer_may_expect_the_proxy_protocol(folder: ChallengeFolder) -> None:
