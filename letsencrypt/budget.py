@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address, ip_network
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict
 
 from letsencrypt.certonly import PRODUCTION, Directory
 from letsencrypt.timetable import ACCOUNT_SCOPE
+from proxy_agent.daemon.moments import Moment
 
 WEEK = timedelta(days=7)
 _HOUR = timedelta(hours=1)
@@ -71,7 +72,7 @@ class Spent(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    time: AwareDatetime
+    time: Moment
     names: tuple[str, ...]
     failed: tuple[str, ...] = ()
     """Names that could not be validated."""

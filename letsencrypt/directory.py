@@ -53,6 +53,6 @@ def _skew(date: str, now: datetime) -> timedelta:
     """How far *now* is ahead of a Date header; nothing where there is none."""
     try:
         theirs = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return timedelta()
     return now - theirs.replace(tzinfo=theirs.tzinfo or UTC)

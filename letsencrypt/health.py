@@ -50,7 +50,7 @@ def check_health(port: int, heartbeat: Heartbeat) -> str:
         with connection.getresponse() as response:
             served_by = response.getheader("X-Served-By")
     except (OSError, http.client.HTTPException) as error:
-        raise OperationalError(f"The challenge server on port {port} does not answer: {error}.") from error
+        raise OperationalError(f"The challenge server on port {port} does not answer: {error!s:.100}.") from error
     finally:
         connection.close()
     if served_by is None:

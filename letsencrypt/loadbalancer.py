@@ -116,7 +116,7 @@ class LoadBalancer:
         except OSError as error:
             raise NotThrough(f"its port {self._port} cannot be reached: {error.strerror or error}") from None
         except http.client.HTTPException as error:
-            raise NotThrough(f"what answers on its port {self._port} is no web server ({error!r})") from None
+            raise NotThrough(f"what answers on its port {self._port} is no web server ({error!r:.100})") from None
         if reason := _fault(response, body == content):
             raise NotThrough(reason)
 

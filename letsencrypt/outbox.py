@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, NonNegativeInt, ValidationError
 
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.files import TEMPORARY_PREFIX, sync_folder, write_whole
+from proxy_agent.daemon.moments import Moment
 
 MOST = 100
 """Items that wait for one receiver; of more, the oldest go."""
@@ -28,8 +29,8 @@ class Item(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     body: Mapping[str, JsonValue]
-    attempts: int = 0
-    not_before: AwareDatetime = datetime.fromtimestamp(0, UTC)
+    attempts: NonNegativeInt = 0
+    not_before: Moment = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)

@@ -186,7 +186,8 @@ class Outside:
                 is_acme = "json" in response.headers.get("Content-Type", "") or "Replay-Nonce" in response.headers
                 is_well = response.status_code < _SERVER_ERROR and response.status_code != _TOO_MANY_REQUESTS
                 return is_acme and is_well
-        except requests.RequestException:
+        except (requests.RequestException, ValueError):
+            # A redirect to what is no URL is a ValueError, even where none is followed (requests 2.34, Session.send).
             return False
 
     def addresses(self, name: str) -> Addresses:

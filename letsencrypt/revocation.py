@@ -11,7 +11,7 @@ from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
 
 from letsencrypt.lineages import parse_lineage_name
 from letsencrypt.publish import read_held, read_pair
@@ -19,6 +19,7 @@ from letsencrypt.renewal_file import KINDS, path_of, server_of
 from letsencrypt.state_file import STATE_FOLDER
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.files import sync_folder, write_whole
+from proxy_agent.daemon.moments import Moment
 from proxy_agent.tls.bundle import Bundle, parse_bundle
 
 REVOCATIONS = "revocations"
@@ -54,10 +55,10 @@ class Revocation(BaseModel):
     reason: Reason
     drop: bool = False
     """Whether nothing comes after it."""
-    asked: AwareDatetime
-    revoked: AwareDatetime | None = None
-    attempts: int = 0
-    not_before: AwareDatetime
+    asked: Moment
+    revoked: Moment | None = None
+    attempts: NonNegativeInt = 0
+    not_before: Moment
     problem: str = ""
     """Why the last attempt failed."""
 

@@ -133,7 +133,7 @@ def parse_retry_after(text: str, now: datetime) -> timedelta:
         return min(timedelta(seconds=int(text[:12])), LONGEST_RETRY_AFTER)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ValueError(f"{text[:100]!r} is neither seconds nor a date") from None
     return max(date.replace(tzinfo=date.tzinfo or UTC) - now, timedelta())
 

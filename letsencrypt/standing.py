@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, NonNegativeInt
 
 from letsencrypt.schedule import Failure
+from proxy_agent.daemon.moments import Moment, Pause
 
 
 class Standing(BaseModel):
@@ -17,10 +18,10 @@ class Standing(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    not_before: AwareDatetime
-    pause: timedelta = timedelta()
+    not_before: Moment
+    pause: Pause = timedelta()
     """From the last attempt to not_before."""
-    attempts: Mapping[Failure, int] = {}
+    attempts: Mapping[Failure, NonNegativeInt] = {}
     failure: Failure | None = None
     reason: str = ""
     repeated: bool = False

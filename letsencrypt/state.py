@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, Protocol
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from letsencrypt.budget import Spent
 from letsencrypt.standing import Standing
+from proxy_agent.daemon.moments import Moment, Pause
 
 
 class Record(BaseModel):
@@ -24,7 +25,7 @@ class Record(BaseModel):
     """Who asked for it; nobody where DOMAINS did."""
     wanted: bool = True
     standing: Standing
-    last_run: AwareDatetime | None = None
+    last_run: Moment | None = None
 
 
 class Ailment(BaseModel):
@@ -32,9 +33,9 @@ class Ailment(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    attempts: int
-    not_before: AwareDatetime
-    pause: timedelta
+    attempts: NonNegativeInt
+    not_before: Moment
+    pause: Pause
     reason: str
 
 
@@ -48,7 +49,7 @@ class State(BaseModel):
     """The host, for people."""
     standing: Standing | None = None
     """What holds up all lineages."""
-    scopes: Mapping[str, AwareDatetime] = {}
+    scopes: Mapping[str, Moment] = {}
     """Rate limits of the CA that are spent, and until when."""
     lineages: Mapping[str, Record] = {}
     ailing: Mapping[str, Ailment] = {}

@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import AwareDatetime, Base64Bytes, BaseModel, TypeAdapter, ValidationError
+from pydantic import Base64Bytes, BaseModel, TypeAdapter, ValidationError
 
 from proxy_agent.daemon.errors import OperationalError, Skipped
 from proxy_agent.daemon.files import write_whole
+from proxy_agent.daemon.moments import Moment
 from proxy_agent.tls.ticket_keys import LENGTH, TicketKey, rotated
 
 _LARGEST = 65536
 
 
 class _Kept(BaseModel):
-    made_at: AwareDatetime
+    made_at: Moment
     secret: Base64Bytes
 
 

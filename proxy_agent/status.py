@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AwareDatetime, BaseModel, ValidationError
 
 from proxy_agent.daemon.errors import OperationalError
 from proxy_agent.daemon.files import write_whole
@@ -18,7 +18,7 @@ class CertificateStatus(BaseModel):
     name: str
     names: tuple[str, ...]
     """The names it answers for; none for the default certificate, which answers for all others."""
-    not_after: datetime
+    not_after: AwareDatetime
     served: bool | None
     """Whether the last handshake that asked for it showed it; None if none has asked yet."""
 
@@ -36,11 +36,11 @@ class RouteStatus(BaseModel):
 class Status(BaseModel):
     """The end of one cycle."""
 
-    cycle_at: datetime
-    stale_after: datetime
+    cycle_at: AwareDatetime
+    stale_after: AwareDatetime
     """A cycle is overdue from then on: the agent hangs, or is gone."""
     haproxy_running: bool
-    containers_as_of: datetime | None
+    containers_as_of: AwareDatetime | None
     """When Docker last answered in full; None if it has not since the agent started."""
     certificates: tuple[CertificateStatus, ...] = ()
     routes: tuple[RouteStatus, ...] = ()

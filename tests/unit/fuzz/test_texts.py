@@ -155,6 +155,7 @@ FOUND: list[tuple[str, object]] = [
     ("server states", "\r0"),
     ("server states", "1\n# be_name srv_name srv_addr srv_admin_state srv_port\na b c x ²\n"),
     ("identifier", "*.a.test" * 2500),
+    *((name, f"Thu, 01 Jan 2026 12:01:00 +{'9' * 30}") for name in ("Retry-After", "Date")),
     ("identifier", "ü" * 20_000),
     ("words of a server", " ".join(map(str, range(4000)))),
 ]
