@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waitress.server import BaseWSGIServer, create_server
 
@@ -110,8 +110,12 @@ class ChallengeServer:
         """Take no more requests; those that are open end with the process."""
         # First the answers under way: a worker that ends later would wake a server whose sockets are closed.
         self._server.task_dispatcher.shutdown()
-        # In the server's own thread, because closing a socket that another thread selects on is a race.
-        self._server.trigger.pull_trigger(self._server.close)  # type: ignore[attr-defined]  # stubs: a number
+        # In the server's own thread, because closing a socket that another thread selects on is a race; and under the
+        # lock, because that thread may be awake already, and would close the trigger before it is pulled.
+        trigger: Any = self._server.trigger  # the stubs take it for a number
+        with trigger.lock:
+            trigger.thunks.append(self._server.close)
+            trigger.pull_trigger()
         self._thread.join(timeout=2)
 
 

@@ -28,7 +28,7 @@ def main(rounds: int) -> None:
     rows: dict[str, list[float]] = {}
     with running(E2E / "compose.ports.yaml") as stack:
         stack.up("haproxy", "docker-gate")
-        until(lambda: "Docker last answered" in stack.run_in("haproxy", "companion", "status", check=False), "Docker")
+        stack.until_docker_answers()
         for number in range(rounds):
             for step, milliseconds in _round(stack, f"host-{number}.test").items():
                 rows.setdefault(step, []).append(milliseconds)

@@ -1,12 +1,11 @@
 """A stack for each test module, and what all end-to-end tests have in common."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.stack import Stack, running
-from tests.waiting import until
 
 HERE = Path(__file__).parent
 
@@ -16,6 +15,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.e2e)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """With a failure comes what its stacks have said."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        stacks = [fixture for fixture in item.funcargs.values() if isinstance(fixture, Stack)]
+        report.sections += [(f"stack {stack.project}", stack.story()) for stack in stacks]
+    return report
 
 
 @pytest.fixture
@@ -37,7 +46,7 @@ def gate() -> Iterator[Stack]:
     """HAProxy's container beside docker-gate, for a whole module that only asks."""
     with running(HERE / "compose.ports.yaml") as stack:
         stack.up("haproxy", "docker-gate")
-        until(lambda: "Docker last answered" in stack.run_in("haproxy", "companion", "status", check=False), "Docker")
+        stack.until_docker_answers()
         yield stack
 
 

@@ -114,6 +114,11 @@ class Stack(Project):
         """Everything that *services* have said so far."""
         return self.compose("logs", "--no-color", "--no-log-prefix", *services)
 
+    def story(self) -> str:
+        """For whoever has to find out why a test failed: what there is, and the last lines of each."""
+        logs = self.compose("logs", "--no-color", "--timestamps", "--tail", "60", check=False)
+        return f"{self.compose('ps', '--all', check=False)}\n{logs}"
+
     def port(self, port: int) -> int:
         """Where HAProxy's *port* is published on the loopback interface."""
         return int(self.compose("port", "haproxy", str(port)).strip().rpartition(":")[2])
@@ -122,6 +127,10 @@ class Stack(Project):
         """What ``companion status --json`` says."""
         status: dict[str, object] = json.loads(self.run_in("haproxy", "companion", "status", "--json"))
         return status
+
+    def until_docker_answers(self) -> None:
+        """Wait until the agent has seen all containers."""
+        until(lambda: "Docker last answered" in self.run_in("haproxy", "companion", "status", check=False), "Docker")
 
     def problems(self) -> list[str]:
         """What the agent says is wrong; containers of other stacks on this machine may be among it."""
@@ -209,5 +218,8 @@ def running(*files: Path) -> Iterator[Stack]:
     stack = Stack(*files)
     try:
         yield stack
+    except BaseException as failure:
+        failure.add_note(stack.story())
+        raise
     finally:
         stack.down(volumes=True)

@@ -70,7 +70,7 @@ def test_scaling_up_and_down_costs_no_request_and_no_reload(discovery: Stack) ->
 
 
 def test_a_container_that_is_stopped_is_drained(discovery: Stack) -> None:
-    """It serves for three seconds after the signal, and nobody new is sent there."""
+    """It serves for six seconds after the signal, and nobody new is sent there."""
     stopped, _ = discovery.replicas("web")
     worker = discovery.worker()
     with under_load(discovery) as visits:

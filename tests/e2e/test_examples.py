@@ -38,7 +38,7 @@ def stack(certificates: Path) -> Iterator[Stack]:
     """The proxy alone, for all examples."""
     with running(Path(__file__).parent / "compose.examples.yaml") as stack:
         stack.up("haproxy", "docker-gate", CUSTOM_CERTS=str(certificates))
-        until(lambda: "Docker last answered" in stack.run_in("haproxy", "companion", "status", check=False), "Docker")
+        stack.until_docker_answers()
         yield stack
 
 

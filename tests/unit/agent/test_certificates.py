@@ -290,17 +290,19 @@ def test_every_change_in_a_folder_rings(folders: Folders) -> None:
     """A published bundle, a removed one, and one that arrives in a new sub-folder."""
     rings: queue.SimpleQueue[str] = queue.SimpleQueue()
     folders.certificates.watch(rings.put)
+
+    def wait_for(reason: str) -> None:
+        # Each folder has a thread of its own: what an earlier change rings for may come after a later one.
+        while rings.get(timeout=10) != reason:
+            pass
+
     (folders.issued / ".tmp-a.pem").write_bytes(A.bundle_pem)
     (folders.issued / ".tmp-a.pem").replace(folders.issued / "a.pem")
-    assert rings.get(timeout=10) == "issued certificates changed"
+    wait_for("issued certificates changed")
     (folders.live / "b.test").mkdir()
-    while (reason := rings.get(timeout=10)) == "issued certificates changed":
-        pass
-    assert reason == "live certificates changed"
+    wait_for("live certificates changed")
     (folders.custom / "c.pem").touch()
-    while (reason := rings.get(timeout=10)) == "live certificates changed":
-        pass
-    assert reason == "custom certificates changed"
+    wait_for("custom certificates changed")
 
 
 def test_where_the_kernel_watches_no_more_the_agent_goes_on(folders: Folders, caplog: pytest.LogCaptureFixture) -> None:

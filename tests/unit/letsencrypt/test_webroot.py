@@ -1,8 +1,10 @@
 """The challenge server answers for tokens, and for nothing else."""
 
 import http.client
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -143,3 +145,20 @@ def test_both_families_are_served(folder: ChallengeFolder, port: int) -> None:
     with connection.getresponse() as response:
         assert response.status == 200
     connection.close()
+
+
+def test_a_server_that_is_awake_already_stops_as_well(folder: ChallengeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that just ended has woken its thread, which is faster at its end than who asked for that."""
+    server = ChallengeServer(folder, 0)
+    server.start()
+    trigger: Any = server._server.trigger
+    pull = trigger._physical_pull
+
+    def pull_late() -> None:
+        os.write(trigger.trigger, b"x")
+        server._thread.join(timeout=0.2)
+        pull()
+
+    monkeypatch.setattr(trigger, "_physical_pull", pull_late)
+    server.stop()
+    assert not server._thread.is_alive()
