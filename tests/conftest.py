@@ -10,7 +10,7 @@ settings.load_profile("untimed")
 # ``make check``: what was found before is tried again, and a few new examples; ``make test`` tries all.
 settings.register_profile("quick", deadline=None, max_examples=10)
 
-# For a night, not for a commit: ``--hypothesis-profile=deep``.
+# For a night, not for a commit: ``--timeout=0 --hypothesis-profile=deep``.
 settings.register_profile("deep", deadline=None, max_examples=2000, print_blob=True)
 
 

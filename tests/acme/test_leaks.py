@@ -52,8 +52,8 @@ def wait_for_round(container: Container, begun: datetime) -> None:
         [path] = container.letsencrypt.glob("state/*/state.json")
         records = json.loads(path.read_bytes())["lineages"].values()
         last = [datetime.fromisoformat(record.get("last_run", "2000-01-01T00:00:00Z")) for record in records]
-        next_ = [datetime.fromisoformat(record["standing"]["not_before"]) for record in records]
-        are_waiting = len(next_) == LINEAGES and min(last) > begun and min(next_) > datetime.now(UTC)
+        due = [datetime.fromisoformat(record["standing"]["not_before"]) for record in records]
+        are_waiting = len(due) == LINEAGES and min(last) > begun and min(due) > datetime.now(UTC)
         return are_waiting and not list(path.parent.glob("*.run"))
 
     until(lambda: list(container.letsencrypt.glob("state/*/state.json")), "a state")

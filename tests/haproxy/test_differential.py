@@ -1,6 +1,6 @@
 """After any sequence of events, what runs equals what a start from nothing gives in the same world.
 
-``pytest --hypothesis-profile=deep tests/haproxy/test_differential.py`` looks at many more sequences.
+``pytest --timeout=0 --hypothesis-profile=deep tests/haproxy/test_differential.py`` looks at many more sequences.
 """
 
 import contextlib
