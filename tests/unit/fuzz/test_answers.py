@@ -107,8 +107,8 @@ def test_who_is_asked_may_answer_anything(server: Server, folder: Path, content:
 
     is_survived(check_health, port, heartbeat)
     is_survived(read_directory, url, lambda: NOW)
-    assert outside.answers(url) in (True, False)
-    assert outside.answers(outside.directory_url) in (True, False)
+    assert isinstance(outside.answers(url), bool)
+    assert isinstance(outside.answers(outside.directory_url), bool)
     not_through = reason_of(lambda: balancer.probe("token", b"what nobody else can know"))
     webhook = Webhook(url, 1, 1, sleep=lambda _seconds: None)
     not_taken = reason_of(lambda: webhook.send({"text": "x"}))

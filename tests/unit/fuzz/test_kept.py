@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from letsencrypt.budget import Spent
 from letsencrypt.events import Certificate, Directory, Kind, Memory, Remembered, Seen, Snapshot, Trouble
 from letsencrypt.expiry import Nearness
+from letsencrypt.runner import Outcome
 from letsencrypt.schedule import Failure
 from letsencrypt.standing import Standing
 from letsencrypt.state import Ailment, Record, State, format_state, parse_state
 from letsencrypt.watch import EVENTS_FOLDER, Listeners, Watch
 from tests.unit.fuzz.mangled import FEW
 from tests.unit.letsencrypt.certificates import NOW
-from tests.unit.letsencrypt.world import world
+from tests.unit.letsencrypt.world import OK, world
 
 HOST = "ca.example"
 SEEN = "a.test"
@@ -47,7 +48,7 @@ standings = st.builds(
 records = st.builds(
     Record,
     names=st.sampled_from([(), (SEEN,), (SEEN, "b.test")]),
-    configuration=st.sampled_from(["x", f"{SEEN}"]),
+    configuration=st.sampled_from(["as it is", "as it was"]),
     wanted=st.booleans(),
     standing=standings,
     last_run=st.none() | moments,
@@ -126,10 +127,12 @@ def test_what_no_clock_told_is_refused(moment: str) -> None:
 @given(states, st.lists(failures, max_size=3))
 def test_an_issuer_goes_on_from_any_state(state: State, outcomes: list[Failure | None]) -> None:
     """Whatever moments and pauses were noted, the loop has cycles, and what came of them can be written and read."""
-    here = world("a.test b.test")
+    here = world("a.test, b.test")
+    here.configuration = lambda _lineage: "as it is"
     here.keeper.state = parse_state(format_state(state))
     issuer = here.issuer()
-    for _ in outcomes or [None]:
+    for failure in (None, *outcomes):
+        here.outcomes[SEEN] = OK if failure is None else Outcome(failure, "x", ordered=True)
         pause = issuer.cycle().pause
         assert timedelta() <= pause <= timedelta(minutes=5)
         here.time += max(pause, timedelta(seconds=1))

@@ -131,6 +131,7 @@ class World:
     """Whether there is an account."""
     crew: Crew = field(default_factory=Inline)
     at_a_time: int = 1
+    configuration: Callable[[Lineage], str] = str
 
     def certbot(self, lineage: Lineage, permit: Permit, /) -> Outcome:
         """One run."""
@@ -218,7 +219,7 @@ class World:
             crew=self.crew,
             keeper=self.keeper,
             rehearse=self.rehearse,
-            configuration=str,
+            configuration=self.configuration,
             promise=self.promises.append,
             now=lambda: self.time,
             random=lambda: 0.0,
